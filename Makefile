@@ -1,0 +1,63 @@
+EXTENSION = burn_note
+MODULE_big = burn_note
+DATA = $(wildcard burn_note--*.sql)
+OBJS = burn_note.o $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+# Only where libsodium is not in the compiler's own path does this say anything
+PG_CPPFLAGS := $(shell pkg-config --cflags libsodium 2>/dev/null)
+SHLIB_LINK = -lsodium
+
+# fmgr's functions rarely use every parameter. The rest is for clang, which a server
+# built by gcc hands gcc's options and attributes.
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-unknown-warning-option \
+	-Wno-ignored-optimization-argument -Wno-ignored-attributes
+
+REGRESS = $(sort $(basename $(notdir $(wildcard sql/*.sql))))
+ISOLATION = $(sort $(basename $(notdir $(wildcard specs/*.spec))))
+TAP_TESTS := $(if $(wildcard t/*.pl),1)
+
+# Everything that the control build leaves behind
+EXTRA_CLEAN = build
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+# No server to build for yet: make demo, make test and make deps get one
+all install installcheck clean:
+	@echo >&2 "$(PG_CONFIG) does not lead to PostgreSQL's server headers."
+	@echo >&2 "Run 'make deps', or give the right one: make PG_CONFIG=/path/to/pg_config"
+	@exit 1
+endif
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard *.h src/*.h)
+
+.PHONY: demo test deps no-fuse bench
+
+# Shows the main job on a private server, which is removed afterwards.
+# make demo FILE=path burns a file of yours (its copy, that is).
+demo:
+	@tools/demo
+
+# Everything that is tested, on private servers
+test:
+	@tools/test
+
+# What make test needs, from Debian's packages
+deps:
+	@tools/deps test
+
+# What the notes cost, beside other ways to do it
+bench:
+	@bench/run
+
+# The control: a library without the fuse, in which the tests must find the second
+# read. It has its own copy of the sources, so that no object is shared.
+NO_FUSE = build/no-fuse
+no-fuse:
+	mkdir -p $(NO_FUSE)/src
+	cp -p Makefile $(EXTENSION).control $(DATA) $(wildcard *.[ch]) $(NO_FUSE)
+	cp -p $(wildcard src/*.[ch]) $(NO_FUSE)/src
+	$(MAKE) -C $(NO_FUSE) COPT=-DBURN_TEST_NO_FUSE DESTDIR=$(CURDIR)/$(NO_FUSE)/stage install

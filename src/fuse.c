@@ -1,0 +1,400 @@
+/*-------------------------------------------------------------------------
+ *
+ * fuse.c
+ *	  The half of a note's key that a rollback cannot restore.
+ *
+ * A row version belongs to its transaction: whatever a function writes, its
+ * caller can roll back.  So half of each note's key lies in burn_note.fuse,
+ * and whoever reads a note first overwrites that half where it lies in the
+ * heap page, as heap_inplace_update() does for pg_class: under the buffer's
+ * exclusive lock, in a critical section, WAL-logged, and flushed before the
+ * note is returned.  Transaction abort does not know of it.
+ *
+ * fuse_swap() is the only function here that writes a page, and the only
+ * thing that "once" rests on: it compares and swaps, so that of any number of
+ * callers with the same fuse in hand one succeeds.
+ *
+ * The WAL record is a generic one (access/generic_xlog.h) in the form that
+ * generic_redo() reads, written here because GenericXLogFinish() compares the
+ * whole page byte by byte to find out what we know: which FUSE_BYTES changed.
+ * Any standby replays it, this library need not be there.
+ *
+ * This file must never print, copy out or compare a key half anywhere but in
+ * fuse_read() and fuse_swap(); the type's output shows the state only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sodium.h>
+
+#include "access/generic_xlog.h"
+#include "access/rmgr.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "fmgr.h"
+#include "libpq/pqformat.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "storage/bufmgr.h"
+#include "storage/lwlock.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "src/fuse.h"
+
+#define FUSE_VERSION	1
+
+/* One fragment of a generic WAL record's delta; see writeFragment(). */
+typedef struct FuseFragment
+{
+	OffsetNumber offset;
+	OffsetNumber length;
+	BurnFuse	fuse;
+} FuseFragment;
+
+StaticAssertDecl(sizeof(FuseFragment) == 2 * sizeof(OffsetNumber) + FUSE_BYTES,
+				 "a fragment is packed");
+
+static const struct
+{
+	char		state;
+	const char *name;
+}			state_names[] =
+{
+	{FUSE_LIVE, "sealed"},
+	{FUSE_VOID, "void"},
+	{OUTCOME_READ, "read"},
+	{OUTCOME_EXPIRED, "expired"},
+	{OUTCOME_REVOKED, "revoked"},
+	{OUTCOME_LOCKED, "locked"},
+	{OUTCOME_WITHHELD, "withheld"}
+};
+
+PG_FUNCTION_INFO_V1(burn_fuse_in);
+PG_FUNCTION_INFO_V1(burn_fuse_out);
+PG_FUNCTION_INFO_V1(burn_fuse_recv);
+PG_FUNCTION_INFO_V1(burn_fuse_send);
+
+/*
+ * A live fuse with a key half of its own.
+ */
+void
+fuse_make(BurnFuse *fuse)
+{
+	memset(fuse, 0, sizeof(*fuse));
+	fuse->version = FUSE_VERSION;
+	fuse->state = FUSE_LIVE;
+	randombytes_buf(fuse->half, sizeof(fuse->half));
+}
+
+/*
+ * A lit fuse.  seal is SEAL_RECEIPT_BYTES long, or NULL where nobody who
+ * holds a token ended the note.
+ */
+void
+fuse_make_tombstone(BurnFuse *fuse, BurnOutcome outcome, TimestampTz closed_at,
+					const BurnWitness *witness, const unsigned char *seal)
+{
+	SealAddress address;
+
+	memset(fuse, 0, sizeof(*fuse));
+	fuse->version = FUSE_VERSION;
+	fuse->state = outcome;
+	memcpy(fuse->closed_at, &closed_at, sizeof(fuse->closed_at));
+
+	/* There is room for one address: the claimed one, else the seen one. */
+	witness_address(&address, witness->client_ip != NULL ? witness->client_ip : witness->peer);
+	fuse->family = address.family;
+	if (witness->client_ip == NULL && witness->peer != NULL)
+		fuse->family |= FUSE_PEER;
+	fuse->mask = address.mask;
+	memcpy(fuse->address, address.address, sizeof(fuse->address));
+
+	if (seal != NULL)
+		memcpy(fuse->seal, seal, sizeof(fuse->seal));
+}
+
+bool
+fuse_is_lit(const BurnFuse *fuse)
+{
+	return fuse->state != FUSE_LIVE && fuse->state != FUSE_VOID;
+}
+
+/*
+ * When a lit fuse was lit.
+ */
+TimestampTz
+fuse_closed_at(const BurnFuse *fuse)
+{
+	TimestampTz closed_at;
+
+	memcpy(&closed_at, fuse->closed_at, sizeof(closed_at));
+	return closed_at;
+}
+
+/*
+ * What a lit fuse knows of who lit it.
+ */
+void
+fuse_witness(BurnWitness *witness, const BurnFuse *fuse)
+{
+	SealAddress address;
+	inet	   *ip;
+
+	address.family = fuse->family & ~FUSE_PEER;
+	address.mask = fuse->mask;
+	memcpy(address.address, fuse->address, sizeof(address.address));
+	ip = witness_inet(&address);
+
+	witness->client_ip = (fuse->family & FUSE_PEER) ? NULL : ip;
+	witness->peer = (fuse->family & FUSE_PEER) ? ip : NULL;
+	witness->actor = NULL;
+}
+
+/*
+ * A fuse's state or a receipt's outcome in words; NULL if it is neither.
+ */
+const char *
+fuse_state_name(char state)
+{
+	for (int i = 0; i < lengthof(state_names); i++)
+		if (state_names[i].state == state)
+			return state_names[i].name;
+	return NULL;
+}
+
+/*
+ * Copies a fuse out of its page, whole.  The caller holds a pin on the
+ * buffer, which keeps the tuple where it is.
+ */
+void
+fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page)
+{
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	memcpy(fuse, on_page, sizeof(*fuse));
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+
+	if (fuse->version != FUSE_VERSION || fuse_state_name(fuse->state) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("burn note has a fuse of an unknown format")));
+}
+
+#ifdef BURN_TEST_NO_FUSE
+
+/*
+ * The control for the tests: a library that says it lit the fuse, and did not.
+ */
+bool
+fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
+		  const BurnFuse *expected, const BurnFuse *replacement,
+		  XLogRecPtr *lsn)
+{
+	*lsn = InvalidXLogRecPtr;
+	return true;
+}
+
+#else
+
+/*
+ * Writes the changed fuse to WAL.  The caller is in a critical section, holds
+ * the buffer's exclusive lock, has changed the page and marked it dirty.
+ */
+static XLogRecPtr
+log_fuse(Buffer buffer, const BurnFuse *on_page)
+{
+	Page		page = BufferGetPage(buffer);
+	FuseFragment fragment;
+	bool		checking = wal_consistency_checking[RM_GENERIC_ID];
+	XLogRecPtr	lsn;
+
+	fragment.offset = (const char *) on_page - (const char *) page;
+	fragment.length = FUSE_BYTES;
+	fragment.fuse = *on_page;
+
+	XLogBeginInsert();
+	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
+	XLogRegisterBufData(0, (char *) &fragment, sizeof(fragment));
+
+	/*
+	 * generic_mask() does not mask a heap page's hint bits, which a standby
+	 * may set at other times than we do: under wal_consistency_checking =
+	 * generic or all, replay of this record would stop a healthy standby.  So
+	 * this one record goes without the check.
+	 */
+	wal_consistency_checking[RM_GENERIC_ID] = false;
+	lsn = XLogInsert(RM_GENERIC_ID, 0);
+	wal_consistency_checking[RM_GENERIC_ID] = checking;
+
+	PageSetLSN(page, lsn);
+	return lsn;
+}
+
+/*
+ * Compares and swaps: if the fuse on the page is in expected's state and has
+ * expected's half (or, lit, its address and seal), it becomes replacement and
+ * the result is true.  No transaction can undo that.
+ *
+ * The caller holds a pin on the buffer.  *lsn is the end of the WAL record,
+ * InvalidXLogRecPtr for a table that is not logged: until it is flushed, a
+ * crash can still undo the swap.
+ */
+bool
+fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
+		  const BurnFuse *expected, const BurnFuse *replacement,
+		  XLogRecPtr *lsn)
+{
+	bool		swapped = false;
+
+	*lsn = InvalidXLogRecPtr;
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+
+	if (on_page->state == expected->state &&
+		sodium_memcmp(on_page->half, expected->half, sizeof(on_page->half)) == 0)
+	{
+		Page		page = BufferGetPage(buffer);
+		PageHeader	header = (PageHeader) page;
+
+		START_CRIT_SECTION();
+
+		memcpy(on_page, replacement, sizeof(*on_page));
+
+		/*
+		 * Pruning moves tuples and leaves their old bytes behind in the
+		 * page's free space, this fuse's live half perhaps among them.
+		 * generic_redo() clears that space on a standby; so do we.
+		 */
+		memset(page + header->pd_lower, 0, header->pd_upper - header->pd_lower);
+
+		MarkBufferDirty(buffer);
+		if (RelationNeedsWAL(rel))
+			*lsn = log_fuse(buffer, on_page);
+
+		END_CRIT_SECTION();
+		swapped = true;
+	}
+
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	return swapped;
+}
+
+#endif							/* BURN_TEST_NO_FUSE */
+
+/*
+ * Waits until the synchronous standbys, if any are configured, have flushed
+ * WAL up to lsn.  False where they have not: somebody cancelled the wait, and
+ * a failover could bring the note back.
+ */
+bool
+fuse_confirm(XLogRecPtr lsn)
+{
+	XLogRecPtr	confirmed;
+	bool		defined;
+	int			nestlevel = 0;
+
+	if (max_wal_senders == 0 || XLogRecPtrIsInvalid(lsn) ||
+		SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
+		return true;
+
+	/*
+	 * The caller's own setting is about the caller's own commit.  The nest
+	 * level restores it, on an error at the latest with the transaction.
+	 */
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+	{
+		nestlevel = NewGUCNestLevel();
+		(void) set_config_option("synchronous_commit", "on",
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
+
+	/* SyncRepWaitForLSN() wants interrupts held, and answers them itself. */
+	HOLD_INTERRUPTS();
+	SyncRepWaitForLSN(lsn, false);
+	RESUME_INTERRUPTS();
+
+	if (nestlevel != 0)
+		AtEOXact_GUC(false, nestlevel);
+
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	confirmed = WalSndCtl->lsn[SYNC_REP_WAIT_FLUSH];
+	defined = (WalSndCtl->sync_standbys_status &
+			   (SYNC_STANDBY_INIT | SYNC_STANDBY_DEFINED)) != SYNC_STANDBY_INIT;
+	LWLockRelease(SyncRepLock);
+
+	return lsn <= confirmed || !defined;
+}
+
+/*
+ * A void fuse, from the name of any state: nothing that can be written down
+ * opens a note.
+ */
+static BurnFuse *
+void_fuse(const char *name, int length)
+{
+	for (int i = 0; i < lengthof(state_names); i++)
+	{
+		if (strlen(state_names[i].name) == length &&
+			memcmp(state_names[i].name, name, length) == 0)
+		{
+			BurnFuse   *fuse = palloc0(sizeof(BurnFuse));
+
+			fuse->version = FUSE_VERSION;
+			fuse->state = FUSE_VOID;
+			return fuse;
+		}
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("invalid input syntax for type %s", "burn_fuse")));
+}
+
+/*
+ * The name of the state of a fuse that is not in a page.
+ */
+static const char *
+fuse_name(const BurnFuse *fuse)
+{
+	const char *name = fuse_state_name(fuse->state);
+
+	return name != NULL ? name : fuse_state_name(FUSE_VOID);
+}
+
+Datum
+burn_fuse_in(PG_FUNCTION_ARGS)
+{
+	const char *name = PG_GETARG_CSTRING(0);
+
+	PG_RETURN_POINTER(void_fuse(name, strlen(name)));
+}
+
+Datum
+burn_fuse_out(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_CSTRING(pstrdup(fuse_name((BurnFuse *) PG_GETARG_POINTER(0))));
+}
+
+Datum
+burn_fuse_recv(PG_FUNCTION_ARGS)
+{
+	StringInfo	message = (StringInfo) PG_GETARG_POINTER(0);
+	int			length = message->len - message->cursor;
+
+	PG_RETURN_POINTER(void_fuse(pq_getmsgbytes(message, length), length));
+}
+
+Datum
+burn_fuse_send(PG_FUNCTION_ARGS)
+{
+	const char *name = fuse_name((BurnFuse *) PG_GETARG_POINTER(0));
+	StringInfoData message;
+
+	pq_begintypsend(&message);
+	pq_sendbytes(&message, name, strlen(name));
+	PG_RETURN_BYTEA_P(pq_endtypsend(&message));
+}

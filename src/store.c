@@ -1,0 +1,710 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.c
+ *	  The tables burn_note and burn_receipt, reached without SQL.
+ *
+ * Rows are found through the primary keys, written through the table and index
+ * access methods, and deleted with table_tuple_delete().  No statement text
+ * exists, so there is no search_path to attack and nothing for auto_explain or
+ * pg_stat_statements to show.  Whoever may EXECUTE our functions reaches the
+ * tables through them and needs no right on the tables themselves.
+ *
+ * Looks use a dirty snapshot: it takes no predicate locks, finds a note that
+ * was committed after the caller's snapshot was taken, and tells of a delete
+ * in progress.  A look never waits.
+ *
+ * A row's fuse may change in its page at any time, so it is copied out under
+ * the buffer's lock (fuse_read), and a look keeps its page pinned so that the
+ * row stays where it is until the fuse is lit.
+ *
+ * Where a table has a trigger, a CHECK, another index or another column, rows
+ * go through the executor's simple-relation calls, which honour them all.
+ * AFTER triggers then fire before we return to the caller, that is, before any
+ * fuse is lit.
+ *
+ * This file must never UPDATE burn_note: the old row version would keep a live
+ * key half.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/relscan.h"
+#include "access/stratnum.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "src/compat.h"
+#include "src/store.h"
+
+/* Columns, as burn_note--1.0.sql orders them. */
+enum
+{
+	NOTE_ID = 1,
+	NOTE_CREATED_AT,
+	NOTE_FUSE,
+	NOTE_SEALED,
+	NOTE_COLUMNS = NOTE_SEALED
+};
+
+enum
+{
+	RECEIPT_ID = 1,
+	RECEIPT_CREATED_AT,
+	RECEIPT_CLOSED_AT,
+	RECEIPT_OUTCOME,
+	RECEIPT_CLIENT_IP,
+	RECEIPT_PEER,
+	RECEIPT_ACTOR,
+	RECEIPT_SEAL,
+	RECEIPT_COLUMNS = RECEIPT_SEAL
+};
+
+/* What this library expects of a table. */
+typedef struct Shape
+{
+	const char *name;
+	int			columns;
+	int			required;		/* so many first columns are never NULL */
+	Oid			types[RECEIPT_COLUMNS]; /* InvalidOid stands for burn_fuse */
+} Shape;
+
+static const Shape note_shape = {
+	"burn_note", NOTE_COLUMNS, NOTE_SEALED,
+	{UUIDOID, TIMESTAMPTZOID, InvalidOid, BYTEAOID}
+};
+
+static const Shape receipt_shape = {
+	"burn_receipt", RECEIPT_COLUMNS, RECEIPT_OUTCOME,
+	{UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, CHAROID, INETOID, INETOID, TEXTOID, BYTEAOID}
+};
+
+/*
+ * What store_open() found out about this database's extension.  Any change to
+ * either table, and so DROP EXTENSION, makes it invalid.
+ */
+static struct
+{
+	bool		valid;
+	bool		watched;		/* is forget() registered? */
+	Oid			notes;
+	Oid			notes_pkey;
+	Oid			receipts;
+	Oid			receipts_pkey;
+	bool		notes_plain;
+	bool		receipts_plain;
+}			known;
+
+static void
+forget(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid) || relid == known.notes || relid == known.receipts)
+		known.valid = false;
+}
+
+/*
+ * May rows of rel be written and deleted without the executor?  Only where
+ * nothing but its primary key wants to know of them.
+ */
+static bool
+is_plain(Relation rel, const Shape *shape)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+	const TupleDesc tupdesc = RelationGetDescr(rel);
+	List	   *indexes = RelationGetIndexList(rel);
+	bool		plain;
+
+	plain = tupdesc->natts == shape->columns &&
+		list_length(indexes) == 1 &&
+		tupdesc->constr->num_check == 0 && tupdesc->constr->num_defval == 0 &&
+		(triggers == NULL ||
+		 !(triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
+		   triggers->trig_delete_before_row || triggers->trig_delete_after_row));
+	for (int i = shape->required; i < shape->columns; i++)
+		plain = plain && !TupleDescAttr(tupdesc, i)->attnotnull;
+	list_free(indexes);
+	return plain;
+}
+
+/*
+ * Looks up one of the extension's tables, which the caller has locked.
+ */
+static void
+learn_table(Oid table, const Shape *shape, Oid *pkey, bool *plain)
+{
+	Relation	rel = table_open(table, NoLock);
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+	bool		fits = tupdesc->natts >= shape->columns &&
+		rel->rd_tableam == GetHeapamTableAmRoutine();
+
+	for (int i = 0; fits && i < shape->columns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+		Oid			type = shape->types[i];
+
+		fits = (OidIsValid(type) ? att->atttypid == type : att->attlen == FUSE_BYTES) &&
+			(att->attnotnull || i >= shape->required);
+	}
+
+	*pkey = RelationGetPrimaryKeyIndex(rel, false);
+	if (!fits || !OidIsValid(*pkey))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not as this version of burn_note made it",
+						RelationGetRelationName(rel)),
+				 errhint("Run ALTER EXTENSION burn_note UPDATE, and undo what was altered in the table.")));
+	*plain = is_plain(rel, shape);
+	table_close(rel, NoLock);
+}
+
+/*
+ * The table of that name in the extension that function belongs to.
+ */
+static Oid
+find_table(Oid function, const char *name)
+{
+	Oid			extension = getExtensionOfObject(ProcedureRelationId, function);
+	Oid			table = get_relname_relid(name, get_func_namespace(function));
+
+	if (!OidIsValid(extension) || !OidIsValid(table) ||
+		getExtensionOfObject(RelationRelationId, table) != extension)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"%s\" of extension burn_note does not exist", name),
+				 errhint("Run CREATE EXTENSION burn_note.")));
+	return table;
+}
+
+/*
+ * Opens the extension's tables.  function is any function of the extension.
+ * Locks are held to the end of the transaction.
+ */
+void
+store_open(BurnStore *store, Oid function, LOCKMODE lockmode)
+{
+	if (!known.watched)
+	{
+		CacheRegisterRelcacheCallback(forget, (Datum) 0);
+		known.watched = true;
+	}
+
+	for (;;)
+	{
+		if (!known.valid)
+		{
+			known.notes = find_table(function, note_shape.name);
+			known.receipts = find_table(function, receipt_shape.name);
+			known.valid = true;
+			known.notes_pkey = InvalidOid;
+		}
+
+		/* Taking the locks accepts invalidations: the OIDs may be stale. */
+		LockRelationOid(known.notes, lockmode);
+		LockRelationOid(known.receipts, lockmode);
+		if (known.valid && !OidIsValid(known.notes_pkey))
+		{
+			learn_table(known.receipts, &receipt_shape,
+						&known.receipts_pkey, &known.receipts_plain);
+			learn_table(known.notes, &note_shape,
+						&known.notes_pkey, &known.notes_plain);
+		}
+		if (known.valid)
+			break;
+		UnlockRelationOid(known.notes, lockmode);
+		UnlockRelationOid(known.receipts, lockmode);
+	}
+
+	store->notes = table_open(known.notes, NoLock);
+	store->receipts = table_open(known.receipts, NoLock);
+	store->notes_pkey = index_open(known.notes_pkey, lockmode);
+	store->receipts_pkey = index_open(known.receipts_pkey, lockmode);
+	store->notes_plain = known.notes_plain;
+	store->receipts_plain = known.receipts_plain;
+	store->lockmode = lockmode;
+}
+
+void
+store_close(BurnStore *store)
+{
+	index_close(store->receipts_pkey, NoLock);
+	index_close(store->notes_pkey, NoLock);
+	table_close(store->receipts, NoLock);
+	table_close(store->notes, NoLock);
+}
+
+/*
+ * An executor state for one row of one table, and its end, at which AFTER
+ * triggers fire.
+ */
+static EState *
+begin_executor(Relation rel, ResultRelInfo **result_rel)
+{
+	EState	   *estate = CreateExecutorState();
+
+	/*
+	 * Range-table index 0: there is no range table, and a failing constraint
+	 * would look an index up in it.
+	 */
+	*result_rel = makeNode(ResultRelInfo);
+	InitResultRelInfo(*result_rel, rel, 0, NULL, 0);
+	estate->es_opened_result_relations =
+		lappend(estate->es_opened_result_relations, *result_rel);
+	estate->es_output_cid = GetCurrentCommandId(true);
+	AfterTriggerBeginQuery();
+	ExecOpenIndices(*result_rel, false);
+	return estate;
+}
+
+static void
+end_executor(EState *estate, ResultRelInfo *result_rel)
+{
+	ExecCloseIndices(result_rel);
+	AfterTriggerEndQuery(estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	FreeExecutorState(estate);
+}
+
+/*
+ * Inserts the row in slot.  Errors out where a trigger keeps it from being
+ * inserted: the caller's promise would rest on a row that is not there.
+ */
+static void
+insert_row(Relation rel, Relation pkey, bool plain, TupleTableSlot *slot)
+{
+	if (plain)
+	{
+		table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
+		index_insert(pkey, slot->tts_values, slot->tts_isnull, &slot->tts_tid,
+					 rel, UNIQUE_CHECK_YES, false, NULL);
+	}
+	else
+	{
+		ResultRelInfo *result_rel;
+		EState	   *estate = begin_executor(rel, &result_rel);
+
+		ItemPointerSetInvalid(&slot->tts_tid);
+		ExecSimpleRelationInsert(result_rel, estate, slot);
+		if (!ItemPointerIsValid(&slot->tts_tid))
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					 errmsg("a trigger on table \"%s\" skipped a row that burn_note relies on",
+							RelationGetRelationName(rel))));
+		end_executor(estate, result_rel);
+	}
+}
+
+/*
+ * An empty row for insert_row(); columns that are not ours are NULL.
+ */
+static TupleTableSlot *
+make_row(Relation rel)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
+
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	return slot;
+}
+
+static void
+set_column(TupleTableSlot *slot, AttrNumber column, Datum value)
+{
+	slot->tts_values[column - 1] = value;
+	slot->tts_isnull[column - 1] = false;
+}
+
+/*
+ * Deletes the row in slot, waiting for nobody.
+ */
+static BurnDelete
+delete_row(Relation rel, bool plain, TupleTableSlot *slot)
+{
+	CommandId	cid = GetCurrentCommandId(true);
+	TM_FailureData failure;
+	TM_Result	result = TM_BeingModified;
+
+	if (plain)
+		result = table_tuple_delete(rel, &slot->tts_tid, cid, InvalidSnapshot,
+									InvalidSnapshot, false, &failure, false);
+
+	/*
+	 * Being modified may mean that this transaction itself has locked the
+	 * row; and the executor would wait.  So get the row's lock or give way.
+	 */
+	if (result == TM_BeingModified)
+	{
+		TupleTableSlot *locked = table_slot_create(rel, NULL);
+
+		result = table_tuple_lock(rel, &slot->tts_tid, GetActiveSnapshot(),
+								  locked, cid, LockTupleExclusive,
+								  LockWaitSkip, 0, &failure);
+		ExecDropSingleTupleTableSlot(locked);
+		if (result == TM_Ok && plain)
+			result = table_tuple_delete(rel, &slot->tts_tid, cid, InvalidSnapshot,
+										InvalidSnapshot, true, &failure, false);
+		else if (result == TM_Ok)
+		{
+			ResultRelInfo *result_rel;
+			EState	   *estate = begin_executor(rel, &result_rel);
+			EPQState	epqstate;
+
+			EvalPlanQualInit(&epqstate, estate, NULL, NIL, -1, NIL);
+			ExecSimpleRelationDelete(result_rel, estate, &epqstate, slot);
+			EvalPlanQualEnd(&epqstate);
+			end_executor(estate, result_rel);
+		}
+	}
+
+	switch (result)
+	{
+		case TM_Ok:
+			return DELETE_DONE;
+		case TM_BeingModified:
+		case TM_WouldBlock:
+			return DELETE_BUSY;
+		default:
+			return DELETE_GONE;
+	}
+}
+
+/*
+ * Starts a scan in the order of ids: of the one equal to id, or of those
+ * below it.
+ */
+static void
+begin_index_scan(BurnScan *scan, Relation heap, Relation pkey,
+				 StrategyNumber strategy, const unsigned char *id)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 1, strategy,
+				strategy == BTEqualStrategyNumber ? F_UUID_EQ : F_UUID_LT,
+				UUIDPGetDatum((const pg_uuid_t *) id));
+	scan->heap = heap;
+	InitDirtySnapshot(scan->snapshot);
+	scan->slot = table_slot_create(heap, NULL);
+	scan->table_scan = NULL;
+	scan->index_scan = index_beginscan(heap, pkey, &scan->snapshot, NULL, 1, 0);
+	index_rescan(scan->index_scan, &key, 1, NULL, 0);
+}
+
+/*
+ * The next row that is, or was until a delete in progress, in the table.
+ */
+static bool
+next_row(BurnScan *scan)
+{
+	for (;;)
+	{
+		bool		found = scan->index_scan != NULL
+			? index_getnext_slot(scan->index_scan, ForwardScanDirection, scan->slot)
+			: table_scan_getnextslot(scan->table_scan, ForwardScanDirection, scan->slot);
+
+		if (!found)
+			return false;
+		/* Another transaction's insert in progress is not there yet. */
+		if (!TransactionIdIsValid(scan->snapshot.xmin))
+			return true;
+	}
+}
+
+/*
+ * Ends the scan but for its slot, which keeps its page pinned.
+ */
+static void
+end_scan(BurnScan *scan)
+{
+	if (scan->index_scan != NULL)
+		index_endscan(scan->index_scan);
+	else
+		table_endscan(scan->table_scan);
+}
+
+/*
+ * Fills in what a look at the scan's row sees.
+ */
+static void
+look(const BurnScan *scan, BurnNote *note)
+{
+	TupleTableSlot *slot = scan->slot;
+
+	/* Our columns before sealed are NOT NULL and of fixed length. */
+	slot_getsomeattrs(slot, NOTE_FUSE);
+	memcpy(note->id, DatumGetUUIDP(slot->tts_values[NOTE_ID - 1])->data, NOTE_ID_BYTES);
+	note->created_at = DatumGetTimestampTz(slot->tts_values[NOTE_CREATED_AT - 1]);
+	note->busy = TransactionIdIsValid(scan->snapshot.xmax);
+	note->slot = slot;
+	note->fuse_on_page = (BurnFuse *) DatumGetPointer(slot->tts_values[NOTE_FUSE - 1]);
+	fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+}
+
+/*
+ * Adds a note.  Later commands of this transaction see it, and so do later
+ * calls in the same statement.
+ */
+void
+note_insert(BurnStore *store, const unsigned char *id, TimestampTz created_at,
+			const BurnFuse *fuse, bytea *sealed)
+{
+	TupleTableSlot *slot = make_row(store->notes);
+
+	set_column(slot, NOTE_ID, UUIDPGetDatum((const pg_uuid_t *) id));
+	set_column(slot, NOTE_CREATED_AT, TimestampTzGetDatum(created_at));
+	set_column(slot, NOTE_FUSE, PointerGetDatum(fuse));
+	set_column(slot, NOTE_SEALED, PointerGetDatum(sealed));
+	ExecStoreVirtualTuple(slot);
+
+	insert_row(store->notes, store->notes_pkey, store->notes_plain, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	CommandCounterIncrement();
+}
+
+/*
+ * Looks for a note.  True: the caller owes a note_release().
+ */
+bool
+note_find(BurnStore *store, const unsigned char *id, BurnNote *note)
+{
+	BurnScan	scan;
+	bool		found;
+
+	begin_index_scan(&scan, store->notes, store->notes_pkey, BTEqualStrategyNumber, id);
+	found = next_row(&scan);
+	end_scan(&scan);
+	if (found)
+		look(&scan, note);
+	else
+		ExecDropSingleTupleTableSlot(scan.slot);
+	return found;
+}
+
+/*
+ * The sealed note as it is stored, perhaps out of line.
+ */
+Datum
+note_sealed(const BurnNote *note)
+{
+	bool		isnull;
+	Datum		sealed = slot_getattr(note->slot, NOTE_SEALED, &isnull);
+
+	Assert(!isnull);
+	return sealed;
+}
+
+/*
+ * The buffer that holds note->fuse_on_page, pinned until note_release().
+ */
+Buffer
+note_buffer(const BurnNote *note)
+{
+	return ((BufferHeapTupleTableSlot *) note->slot)->buffer;
+}
+
+/*
+ * Deletes the note's row in the caller's transaction, waiting for nobody.
+ * After DELETE_DONE no other transaction can light or delete it before this
+ * one ends, and note->fuse is as of the delete.
+ */
+BurnDelete
+note_delete(BurnStore *store, BurnNote *note)
+{
+	BurnDelete	result = delete_row(store->notes, store->notes_plain, note->slot);
+
+	if (result == DELETE_DONE)
+	{
+		if (!store->notes_plain)
+		{
+			BurnNote	again;
+
+			if (note_find(store, note->id, &again))
+				ereport(ERROR,
+						(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+						 errmsg("a trigger on table \"%s\" skipped a delete that burn_note relies on",
+								RelationGetRelationName(store->notes))));
+		}
+		fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+	}
+	return result;
+}
+
+void
+note_release(BurnNote *note)
+{
+	ExecDropSingleTupleTableSlot(note->slot);
+	note->slot = NULL;
+}
+
+/*
+ * Scans of many notes: those whose ids sort below id, in order of expiry, or
+ * all of them.  notes_next() reuses its page pin: a BurnNote that it fills is
+ * valid until the next call, and is not the caller's to release.
+ */
+void
+notes_before(BurnScan *scan, BurnStore *store, const unsigned char *id)
+{
+	begin_index_scan(scan, store->notes, store->notes_pkey, BTLessStrategyNumber, id);
+}
+
+void
+notes_all(BurnScan *scan, BurnStore *store)
+{
+	scan->heap = store->notes;
+	InitDirtySnapshot(scan->snapshot);
+	scan->slot = table_slot_create(store->notes, NULL);
+	scan->index_scan = NULL;
+	scan->table_scan = table_beginscan(store->notes, &scan->snapshot, 0, NULL);
+}
+
+bool
+notes_next(BurnScan *scan, BurnNote *note)
+{
+	bool		found = next_row(scan);
+
+	if (found)
+		look(scan, note);
+	return found;
+}
+
+void
+notes_end(BurnScan *scan)
+{
+	end_scan(scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+}
+
+/*
+ * Adds a receipt.  Errors out where the note already has one: it has ended
+ * before, and this row of it is a copy that somebody put back.
+ */
+void
+receipt_insert(BurnStore *store, const BurnReceipt *receipt)
+{
+	TupleTableSlot *slot = make_row(store->receipts);
+	MemoryContext caller = CurrentMemoryContext;
+
+	set_column(slot, RECEIPT_ID, UUIDPGetDatum((const pg_uuid_t *) receipt->id));
+	set_column(slot, RECEIPT_CREATED_AT, TimestampTzGetDatum(receipt->created_at));
+	set_column(slot, RECEIPT_CLOSED_AT, TimestampTzGetDatum(receipt->closed_at));
+	set_column(slot, RECEIPT_OUTCOME, CharGetDatum(receipt->outcome));
+	if (receipt->witness.client_ip != NULL)
+		set_column(slot, RECEIPT_CLIENT_IP, InetPGetDatum(receipt->witness.client_ip));
+	if (receipt->witness.peer != NULL)
+		set_column(slot, RECEIPT_PEER, InetPGetDatum(receipt->witness.peer));
+	if (receipt->witness.actor != NULL)
+		set_column(slot, RECEIPT_ACTOR, PointerGetDatum(receipt->witness.actor));
+	if (receipt->has_seal)
+	{
+		bytea	   *seal = palloc(VARHDRSZ + SEAL_RECEIPT_BYTES);
+
+		SET_VARSIZE(seal, VARHDRSZ + SEAL_RECEIPT_BYTES);
+		memcpy(VARDATA(seal), receipt->seal, SEAL_RECEIPT_BYTES);
+		set_column(slot, RECEIPT_SEAL, PointerGetDatum(seal));
+	}
+	ExecStoreVirtualTuple(slot);
+
+	PG_TRY();
+	{
+		insert_row(store->receipts, store->receipts_pkey, store->receipts_plain, slot);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION ||
+			error->constraint_name == NULL ||
+			strcmp(error->constraint_name, RelationGetRelationName(store->receipts_pkey)) != 0)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("burn note already has a receipt"),
+				 errdetail("Its row was put back into the table after the note had ended.")));
+	}
+	PG_END_TRY();
+
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/*
+ * Looks for a receipt; what it fills in is allocated in the caller's context.
+ */
+bool
+receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt)
+{
+	BurnScan	scan;
+	bool		found;
+
+	begin_index_scan(&scan, store->receipts, store->receipts_pkey, BTEqualStrategyNumber, id);
+	found = next_row(&scan);
+	if (found)
+	{
+		TupleTableSlot *slot = scan.slot;
+		const Datum *values = slot->tts_values;
+		const bool *isnull = slot->tts_isnull;
+
+		slot_getallattrs(slot);
+		memset(receipt, 0, sizeof(*receipt));
+		memcpy(receipt->id, id, NOTE_ID_BYTES);
+		receipt->created_at = DatumGetTimestampTz(values[RECEIPT_CREATED_AT - 1]);
+		receipt->closed_at = DatumGetTimestampTz(values[RECEIPT_CLOSED_AT - 1]);
+		receipt->outcome = DatumGetChar(values[RECEIPT_OUTCOME - 1]);
+		if (!isnull[RECEIPT_CLIENT_IP - 1])
+			receipt->witness.client_ip = (inet *) PG_DETOAST_DATUM_COPY(values[RECEIPT_CLIENT_IP - 1]);
+		if (!isnull[RECEIPT_PEER - 1])
+			receipt->witness.peer = (inet *) PG_DETOAST_DATUM_COPY(values[RECEIPT_PEER - 1]);
+		if (!isnull[RECEIPT_ACTOR - 1])
+			receipt->witness.actor = DatumGetTextPCopy(values[RECEIPT_ACTOR - 1]);
+		if (!isnull[RECEIPT_SEAL - 1])
+		{
+			bytea	   *seal = DatumGetByteaPP(values[RECEIPT_SEAL - 1]);
+
+			receipt->has_seal = VARSIZE_ANY_EXHDR(seal) == SEAL_RECEIPT_BYTES;
+			if (receipt->has_seal)
+				memcpy(receipt->seal, VARDATA_ANY(seal), SEAL_RECEIPT_BYTES);
+		}
+	}
+	end_scan(&scan);
+	ExecDropSingleTupleTableSlot(scan.slot);
+	return found;
+}
+
+/*
+ * Deletes up to limit receipts whose ids sort below id, and returns how many.
+ * Waits for nobody: a receipt that is being changed stays.
+ */
+int64
+receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
+{
+	BurnScan	scan;
+	int64		deleted = 0;
+
+	begin_index_scan(&scan, store->receipts, store->receipts_pkey, BTLessStrategyNumber, id);
+	while (deleted < limit && next_row(&scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!TransactionIdIsValid(scan.snapshot.xmax) &&
+			delete_row(store->receipts, store->receipts_plain, scan.slot) == DELETE_DONE)
+			deleted++;
+	}
+	notes_end(&scan);
+	return deleted;
+}

@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.h
+ *	  The tables burn_note and burn_receipt, reached without SQL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef BURN_STORE_H
+#define BURN_STORE_H
+
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "executor/tuptable.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+#include "src/fuse.h"
+#include "src/token.h"
+#include "src/witness.h"
+
+/* The extension's relations, opened for one call. */
+typedef struct BurnStore
+{
+	Relation	notes;
+	Relation	notes_pkey;
+	Relation	receipts;
+	Relation	receipts_pkey;
+	bool		notes_plain;	/* see is_plain() */
+	bool		receipts_plain;
+	LOCKMODE	lockmode;
+} BurnStore;
+
+/*
+ * A look at a row of burn_note.  It pins the row's page: note_release() it.
+ */
+typedef struct BurnNote
+{
+	unsigned char id[NOTE_ID_BYTES];
+	TimestampTz created_at;
+	BurnFuse	fuse;			/* as of the look */
+	bool		busy;			/* is another transaction deleting the row? */
+	TupleTableSlot *slot;
+	BurnFuse   *fuse_on_page;
+} BurnNote;
+
+typedef struct BurnReceipt
+{
+	unsigned char id[NOTE_ID_BYTES];
+	TimestampTz created_at;
+	TimestampTz closed_at;
+	char		outcome;
+	BurnWitness witness;
+	bool		has_seal;
+	unsigned char seal[SEAL_RECEIPT_BYTES];
+} BurnReceipt;
+
+typedef enum BurnDelete
+{
+	DELETE_DONE,
+	DELETE_BUSY,				/* another transaction has it, look again */
+	DELETE_GONE					/* somebody else's delete has committed */
+} BurnDelete;
+
+/* A scan over rows, for one note or for many. */
+typedef struct BurnScan
+{
+	Relation	heap;
+	SnapshotData snapshot;
+	IndexScanDesc index_scan;	/* or */
+	TableScanDesc table_scan;
+	TupleTableSlot *slot;
+} BurnScan;
+
+extern void store_open(BurnStore *store, Oid function, LOCKMODE lockmode);
+extern void store_close(BurnStore *store);
+
+extern void note_insert(BurnStore *store, const unsigned char *id,
+						TimestampTz created_at, const BurnFuse *fuse,
+						bytea *sealed);
+extern bool note_find(BurnStore *store, const unsigned char *id, BurnNote *note);
+extern Datum note_sealed(const BurnNote *note);
+extern Buffer note_buffer(const BurnNote *note);
+extern BurnDelete note_delete(BurnStore *store, BurnNote *note);
+extern void note_release(BurnNote *note);
+
+extern void notes_before(BurnScan *scan, BurnStore *store, const unsigned char *id);
+extern void notes_all(BurnScan *scan, BurnStore *store);
+extern bool notes_next(BurnScan *scan, BurnNote *note);
+extern void notes_end(BurnScan *scan);
+
+extern void receipt_insert(BurnStore *store, const BurnReceipt *receipt);
+extern bool receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt);
+extern int64 receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit);
+
+#endif							/* BURN_STORE_H */
