@@ -4,7 +4,7 @@ DATA = $(wildcard burn_note--*.sql)
 OBJS = burn_note.o $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # Only where libsodium is not in the compiler's own path does this say anything
-PG_CPPFLAGS := $(shell pkg-config --cflags libsodium 2>/dev/null)
+PG_CPPFLAGS := -I$(srcdir) $(shell pkg-config --cflags libsodium 2>/dev/null)
 SHLIB_LINK = -lsodium
 
 # fmgr's functions rarely use every parameter. The rest is for clang, which a server

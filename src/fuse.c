@@ -161,7 +161,7 @@ fuse_witness(BurnWitness *witness, const BurnFuse *fuse)
 const char *
 fuse_state_name(char state)
 {
-	for (int i = 0; i < lengthof(state_names); i++)
+	for (size_t i = 0; i < lengthof(state_names); i++)
 		if (state_names[i].state == state)
 			return state_names[i].name;
 	return NULL;
@@ -334,9 +334,9 @@ fuse_confirm(XLogRecPtr lsn)
  * opens a note.
  */
 static BurnFuse *
-void_fuse(const char *name, int length)
+void_fuse(const char *name, size_t length)
 {
-	for (int i = 0; i < lengthof(state_names); i++)
+	for (size_t i = 0; i < lengthof(state_names); i++)
 	{
 		if (strlen(state_names[i].name) == length &&
 			memcmp(state_names[i].name, name, length) == 0)

@@ -1,0 +1,20 @@
+-- What a careful application does without burn_note, and without encrypting:
+-- the floor that DESIGN.md section 7 measures against.
+
+CREATE EXTENSION burn_note CASCADE;
+
+CREATE TABLE plain_note (
+	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	expires_at timestamptz NOT NULL,
+	note text NOT NULL
+);
+
+CREATE TABLE plain_receipt (
+	id uuid PRIMARY KEY,
+	created_at timestamptz NOT NULL,
+	closed_at timestamptz NOT NULL,
+	outcome "char" NOT NULL,
+	client_ip inet,
+	actor text
+);
