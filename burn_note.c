@@ -763,8 +763,10 @@ burn_status(PG_FUNCTION_ARGS)
 			state = expires > GetCurrentTimestamp() ? "sealed" : "expired";
 		note_release(&note);
 	}
-	else
-		found = receipt_find(&store, id, &receipt);
+
+	/* The note first: its row and its receipt change in one commit. */
+	if (receipt.outcome == 0 && receipt_find(&store, id, &receipt))
+		found = true;
 	store_close(&store);
 
 	if (receipt.outcome != 0)
