@@ -4,14 +4,19 @@ DATA = $(wildcard burn_note--*.sql)
 OBJS = burn_note.o $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # Only where libsodium is not in the compiler's own path does this say anything
-PG_CPPFLAGS := -I$(srcdir) $(shell pkg-config --cflags libsodium 2>/dev/null)
+PG_CPPFLAGS := $(shell pkg-config --cflags libsodium 2>/dev/null)
 SHLIB_LINK = -lsodium
 
-# fmgr's functions rarely use every parameter. The rest is for clang, which a server
-# built by gcc hands gcc's options and attributes.
-PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-unknown-warning-option \
-	-Wno-ignored-optimization-argument -Wno-ignored-attributes
+# fmgr's functions rarely use every parameter
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 
+# make CC=clang: a server that gcc built hands on gcc's options and attributes
+ifneq ($(findstring clang,$(CC)),)
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument \
+	-Wno-ignored-attributes
+endif
+
+REGRESS_OPTS = --encoding=UTF8
 REGRESS = $(sort $(basename $(notdir $(wildcard sql/*.sql))))
 ISOLATION = $(sort $(basename $(notdir $(wildcard specs/*.spec))))
 TAP_TESTS := $(if $(wildcard t/*.pl),1)

@@ -17,6 +17,9 @@
 #include "access/genam.h"
 #include "executor/executor.h"
 #include "utils/relcache.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #if PG_VERSION_NUM < 160000
 #define EvalPlanQualInit(epqstate, estate, subplan, rowmarks, param, relations) \

@@ -18,6 +18,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
+#include "src/compat.h"
 #include "src/witness.h"
 
 /*
