@@ -64,3 +64,6 @@ SELECT token ~ '^bn1_[A-Za-z0-9_-]{56}$' AS token_shape,
 	get_byte(body, 6) = current_setting('burn_note.shard')::integer AS shard
 FROM hashes
 \gx
+
+-- A letter of two bytes is not two of base64url's '_'
+SELECT burn_note_id(replace('bn1_____________________________________________________9mba', '1___', '1_é'));

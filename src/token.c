@@ -62,11 +62,19 @@ token_parse(BurnToken *token, const char *text, size_t text_bytes)
 {
 	unsigned char binary[BINARY_BYTES];
 	unsigned char check[CHECK_BYTES];
+	unsigned char any = 0;
 	size_t		binary_bytes;
 	int			result = -1;
 
 	if (text_bytes != TOKEN_CHARS)
 		return -1;
+
+	/* libsodium 1.0.18 reads bytes above 0x7F as '_' where char is signed. */
+	for (size_t i = 0; i < text_bytes; i++)
+		any |= (unsigned char) text[i];
+	if (any > 0x7F)
+		return -1;
+
 	if (memcmp(text, token_prefix, PREFIX_CHARS) == 0)
 		token->is_receipt = false;
 	else if (memcmp(text, receipt_prefix, PREFIX_CHARS) == 0)
