@@ -188,7 +188,8 @@ seal_open(unsigned char *opened, size_t *note_bytes,
 	*note_bytes = 0;
 	for (int i = 0; i < SEAL_LENGTH_BYTES; i++)
 		*note_bytes = *note_bytes << 8 | opened[i];
-	if (seal_padded_bytes(*note_bytes) != padded)
+	if (*note_bytes > padded - SEAL_LENGTH_BYTES ||
+		seal_padded_bytes(*note_bytes) != padded)
 	{
 		/* Authentic, yet not what seal_note() writes. */
 		sodium_memzero(opened, padded);

@@ -12,6 +12,8 @@
  *	  seal   = H_16("burn_note rcp v1", rkey 32 || id 16 || outcome 1 ||
  *					created_at 8 || closed_at 8 || client_ip: family 1, mask 1, address 16)
  *
+ * The nonce is 24 zero bytes: a key seals one note, once.
+ *
  * Times are microseconds since 2000-01-01 00:00 UTC, as timestamptz_send()
  * prints them.  family is 4, 6, or 0 for none; what an address does not fill
  * is zero.  length || note || zeros is 128 bytes, or for longer notes the
