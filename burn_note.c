@@ -35,7 +35,6 @@
 #include <limits.h>
 #include <sodium.h>
 
-#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
@@ -304,16 +303,6 @@ expiry(TimestampTz now, const Interval *expires_in)
 	return unix_milliseconds(expires - 1) + 1;
 }
 
-/*
- * Overwrites a copy of a secret that we made ourselves, and only such a one.
- */
-static void
-wipe_copy(void *copy, const void *original, size_t bytes)
-{
-	if (copy != original)
-		sodium_memzero(copy, bytes);
-}
-
 static void
 refuse_size(size_t bytes)
 {
@@ -330,41 +319,59 @@ refuse_size(size_t bytes)
  */
 
 /*
- * Seals bytes of UTF-8 and inserts the note.  token is the caller's to wipe.
+ * One call of burn_create().  It holds secrets: wipe_creating() it.
+ */
+typedef struct Creating
+{
+	BurnToken	token;
+	BurnToken	receipt;
+	BurnFuse	fuse;
+	text	   *note;			/* NULL, or a detoasted copy of the argument */
+	char	   *utf8;			/* NULL, or a converted copy of the note */
+} Creating;
+
+static void
+wipe_creating(Creating *c)
+{
+	if (c->note != NULL)
+		sodium_memzero(c->note, VARSIZE_ANY(c->note));
+	if (c->utf8 != NULL)
+		sodium_memzero(c->utf8, strlen(c->utf8));
+	sodium_memzero(c, sizeof(*c));
+}
+
+/*
+ * Seals bytes of UTF-8 and inserts the note.
  */
 static void
-create_note(Oid function, BurnToken *token, const char *note, size_t note_bytes,
+create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
 			const Interval *expires_in)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	size_t		sealed_bytes = seal_sealed_bytes(note_bytes);
-	BurnToken	receipt;
-	BurnFuse	fuse;
 	SealBinding binding;
 	BurnStore	store;
 	bytea	   *sealed;
 
-	token_make(token, expiry(now, expires_in), shard);
-	token_to_receipt(&receipt, token);
-	fuse_make(&fuse);
+	refuse_size(note_bytes);
+	token_make(&c->token, expiry(now, expires_in), shard);
+	token_to_receipt(&c->receipt, &c->token);
+	fuse_make(&c->fuse);
 
 	binding.database = MyDatabaseId;
-	token_note_id(binding.id, &receipt);
+	token_note_id(binding.id, &c->receipt);
 	binding.created_at = now;
-	binding.attempts_allowed = fuse.attempts_allowed;
+	binding.attempts_allowed = c->fuse.attempts_allowed;
 
 	sealed = palloc(VARHDRSZ + sealed_bytes);
 	SET_VARSIZE(sealed, VARHDRSZ + sealed_bytes);
 	seal_note((unsigned char *) VARDATA(sealed), (const unsigned char *) note,
-			  note_bytes, 0, token_secret(token), fuse.half, &binding);
+			  note_bytes, 0, token_secret(&c->token), c->fuse.half, &binding);
 
 	store_open(&store, function, RowExclusiveLock);
-	note_insert(&store, binding.id, now, &fuse, sealed);
+	note_insert(&store, binding.id, now, &c->fuse, sealed);
 	store_close(&store);
 	pfree(sealed);
-
-	sodium_memzero(&receipt, sizeof(receipt));
-	sodium_memzero(&fuse, sizeof(fuse));
 }
 
 /*
@@ -373,34 +380,35 @@ create_note(Oid function, BurnToken *token, const char *note, size_t note_bytes,
 Datum
 burn_create(PG_FUNCTION_ARGS)
 {
-	BurnToken	token;
-	text	   *note;
-	char	   *utf8;
-	size_t		utf8_bytes;
+	Creating	creating = {0};
 	text	   *result = palloc(VARHDRSZ + TOKEN_CHARS + 1);
 
 	require_read_write("burn_create()");
 	refuse_null(fcinfo, 0, "burn note");
 	refuse_passphrase(fcinfo, 2);
 
-	refuse_size(toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ);
-	note = PG_GETARG_TEXT_PP(0);
-	utf8 = pg_server_to_any(VARDATA_ANY(note), VARSIZE_ANY_EXHDR(note), PG_UTF8);
-	utf8_bytes = utf8 == VARDATA_ANY(note) ? VARSIZE_ANY_EXHDR(note) : strlen(utf8);
-
 	PG_TRY();
 	{
-		refuse_size(utf8_bytes);
-		create_note(fcinfo->flinfo->fn_oid, &token, utf8, utf8_bytes,
+		text	   *note = PG_GETARG_TEXT_PP(0);
+		size_t		note_bytes = VARSIZE_ANY_EXHDR(note);
+		char	   *utf8;
+
+		if ((Pointer) note != PG_GETARG_POINTER(0))
+			creating.note = note;
+		utf8 = pg_server_to_any(VARDATA_ANY(note), note_bytes, PG_UTF8);
+		if (utf8 != VARDATA_ANY(note))
+		{
+			creating.utf8 = utf8;
+			note_bytes = strlen(utf8);
+		}
+		create_note(&creating, fcinfo->flinfo->fn_oid, utf8, note_bytes,
 					PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1));
-		token_print(VARDATA(result), &token);
+		token_print(VARDATA(result), &creating.token);
 		SET_VARSIZE(result, VARHDRSZ + TOKEN_CHARS);
 	}
 	PG_FINALLY();
 	{
-		sodium_memzero(&token, sizeof(token));
-		wipe_copy(utf8, VARDATA_ANY(note), utf8_bytes);
-		wipe_copy(note, PG_GETARG_POINTER(0), VARSIZE_ANY(note));
+		wipe_creating(&creating);
 	}
 	PG_END_TRY();
 
