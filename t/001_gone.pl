@@ -202,6 +202,17 @@ my @attacks = (
 		run => sub { return read_and_hang_up(@_, 100_000) },
 	},
 	{
+		# Rows that nobody has deleted are copied, to another page or another file.
+		name => 'rollback_and_vacuum_full',
+		run => sub {
+			my ($node, $token) = @_;
+			my @got = run($node, 'BEGIN; ' . read_sql($token) . ' ROLLBACK');
+
+			run($node, 'VACUUM FULL burn_note');
+			return @got;
+		},
+	},
+	{
 		name => 'rollback_prepared',
 		run => sub {
 			my ($node, $token) = @_;

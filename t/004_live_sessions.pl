@@ -1,6 +1,7 @@
 #
-# The extension may be dropped and created again, in the same or another schema, under
-# sessions that have used it: they find the new tables, and nothing in the old ones.
+# The extension may be dropped and created again, in the same or another schema, and its
+# tables may be altered and rewritten, under sessions that have used them: they find the
+# new tables, nothing in the old ones, and obey what was altered.
 #
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = burn_node('recreate');
+my $node = burn_node('live_sessions');
 my %session;
 
 foreach my $name (qw(one two))
@@ -105,6 +106,45 @@ subtest 'notes_survive_a_drop_that_is_rolled_back' => sub {
 
 	is(ask('one', "SELECT burn_read('$old{one}')"), 'old', 'after it: one reads an old note');
 	is(ask('two', "SELECT burn_read('$old{two}')"), 'old', 'and so does two');
+};
+
+# Each of these gives the tables or their indexes another OID or file.
+foreach my $rewrite (
+	'VACUUM FULL burn_note',
+	'CLUSTER burn_receipt USING burn_receipt_pkey',
+	'REINDEX TABLE burn_note',
+	'REINDEX TABLE CONCURRENTLY burn_note',
+	'REINDEX TABLE CONCURRENTLY burn_receipt',
+	'ALTER TABLE burn_note DROP CONSTRAINT burn_note_pkey, ADD PRIMARY KEY (id)',
+	'ALTER TABLE burn_receipt ADD COLUMN tag float8 DEFAULT random()')
+{
+	my ($name) = $rewrite =~ tr/ /_/r =~ /^(\w+)/;
+	subtest lc "sessions_work_after_$name" => sub {
+		%old = live_notes();
+		ask('two', "SELECT burn_read(burn_create(''))");
+		ask('one', $rewrite);
+
+		is(ask('two', "SELECT burn_read('$old{two}')"), 'old', 'two reads an old note');
+		is(ask('two', "SELECT burn_read('$old{two}') IS NULL"), 't', 'once');
+		is(ask('two', "SELECT burn_read('$old{one}')"), 'old', 'and the other');
+		is(ask('two', "SELECT burn_read(burn_create('new'))"), 'new', 'and a new one');
+		is(ask('one', "SELECT burn_verify_receipt('$old{two}')"), 't', 'one verifies the receipt');
+	};
+}
+
+subtest 'sessions_obey_a_new_constraint' => sub {
+	%old = live_notes();
+	ask('two', "SELECT burn_read(burn_create(''))");
+	ask('one', q{ALTER TABLE burn_receipt ADD CONSTRAINT unread CHECK (outcome <> 'r') NOT VALID});
+
+	my $two = $session{two};
+	is($two->query("SELECT burn_read('$old{two}')"), '', 'two gets no note');
+	like($two->{stderr}, qr/violates check constraint "unread"/, 'but the error');
+	$two->{stderr} = '';
+	is(ask('two', "SELECT state FROM burn_status('$old{two}')"), 'sealed', 'nothing is burned');
+
+	ask('one', 'ALTER TABLE burn_receipt DROP CONSTRAINT unread');
+	is(ask('two', "SELECT burn_read('$old{two}')"), 'old', 'without it two reads the note');
 };
 
 $_->quit foreach values %session;
