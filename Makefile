@@ -21,7 +21,7 @@ REGRESS = $(sort $(basename $(notdir $(wildcard sql/*.sql))))
 ISOLATION = $(sort $(basename $(notdir $(wildcard specs/*.spec))))
 TAP_TESTS := $(if $(wildcard t/*.pl),1)
 
-# Everything that the control build leaves behind
+# Everything that the control builds leave behind
 EXTRA_CLEAN = build
 
 PG_CONFIG ?= pg_config
@@ -39,7 +39,7 @@ endif
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard *.h src/*.h)
 
-.PHONY: demo test deps no-fuse bench
+.PHONY: demo test deps bench
 
 # Shows the main job on a private server, which is removed afterwards.
 # make demo FILE=path burns a file of yours (its copy, that is).
@@ -58,11 +58,14 @@ deps:
 bench:
 	@bench/run
 
-# The control: a library without the fuse, in which the tests must find the second
-# read. It has its own copy of the sources, so that no object is shared.
-NO_FUSE = build/no-fuse
-no-fuse:
-	mkdir -p $(NO_FUSE)/src
-	cp -p Makefile $(EXTENSION).control $(DATA) $(wildcard *.[ch]) $(NO_FUSE)
-	cp -p $(wildcard src/*.[ch]) $(NO_FUSE)/src
-	$(MAKE) -C $(NO_FUSE) COPT=-DBURN_TEST_NO_FUSE DESTDIR=$(CURDIR)/$(NO_FUSE)/stage install
+# The controls: libraries without one protection, in which the tests must find what it
+# prevents. Each has its own copy of the sources, so that no object is shared.
+CONTROLS = no-fuse check-wal
+.PHONY: $(CONTROLS)
+no-fuse: CONTROL = BURN_TEST_NO_FUSE
+check-wal: CONTROL = BURN_TEST_CHECK_WAL
+$(CONTROLS):
+	mkdir -p build/$@/src
+	cp -p Makefile $(EXTENSION).control $(DATA) $(wildcard *.[ch]) build/$@
+	cp -p $(wildcard src/*.[ch]) build/$@/src
+	$(MAKE) -C build/$@ COPT=-D$(CONTROL) DESTDIR=$(CURDIR)/build/$@/stage install
