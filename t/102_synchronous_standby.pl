@@ -1,0 +1,219 @@
+# With synchronous_standby_names, a note is answered when a standby has its burn on disk,
+# or it is not answered at all; so no failover to that standby brings it back.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Burn;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = new_node('primary', allows_streaming => 1);
+$primary->start;
+$primary->safe_psql('postgres', 'CREATE EXTENSION burn_note CASCADE');
+$primary->backup('base');
+
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+$primary->append_conf('postgresql.conf', "synchronous_standby_names = 'standby'");
+$primary->reload;
+wait_for_standby();
+
+sub wait_for_standby
+{
+	$primary->poll_query_until('postgres',
+		q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'})
+	  or die 'the standby does not stream';
+}
+
+# A session that sends sql, after which psql tells the last error's SQLSTATE and DONE.
+sub start_reader
+{
+	my ($sql) = @_;
+	my $session = $primary->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query('SET client_min_messages = error; SELECT pg_backend_pid()');
+
+	$session->query_until(qr/SENT/, "\\echo SENT\n$sql;\n\\echo :LAST_ERROR_SQLSTATE DONE\n");
+	return { session => $session, pid => $pid };
+}
+
+# What it printed, once it is done.
+sub finish_reader
+{
+	my ($reader) = @_;
+	my $printed = $reader->{session}->query_until(qr/DONE/, '');
+
+	$reader->{session}->quit;
+	return $printed =~ s/^SENT\n| DONE\n//gr;
+}
+
+sub wait_until_they_wait
+{
+	my (@readers) = @_;
+	my $pids = join(',', map { $_->{pid} } @readers);
+	my $waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND pid IN ($pids)";
+
+	$primary->poll_query_until('postgres', $waiting, scalar @readers)
+	  or die 'the readers do not wait';
+}
+
+# From here on, the commits of the test's own questions must not wait.
+sub locally
+{
+	my ($sql) = @_;
+	return answer_of($primary, "SET synchronous_commit = local; $sql");
+}
+
+sub ending
+{
+	my ($node, $token) = @_;
+	return answer_of($node, "SELECT state, burn_verify_receipt('$token') FROM burn_status('$token')");
+}
+
+# A read waits for the standby, whatever the caller has set for its own commits.
+my @levels = qw(off local remote_write on remote_apply);
+my %token = map { $_ => create($primary, "'note $_'") } @levels, 'local off';
+$standby->stop;
+
+my %reader = map {
+	$_ => start_reader(<<~SQL)
+		SET synchronous_commit = $_;
+		BEGIN;
+		SELECT burn_read('$token{$_}');
+		SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit';
+		ROLLBACK;
+		SHOW synchronous_commit
+		SQL
+} @levels;
+$reader{'local off'} = start_reader(<<~SQL);
+	BEGIN;
+	SET LOCAL synchronous_commit = off;
+	SELECT burn_read('$token{'local off'}');
+	SHOW synchronous_commit;
+	COMMIT;
+	SHOW synchronous_commit
+	SQL
+wait_until_they_wait(values %reader);
+pass('a_read_waits_while_the_standby_is_away_at_every_synchronous_commit');
+unlike(join('', map { $_->{session}{run}->pump_nb; $_->{session}{stdout} } values %reader),
+	qr/note/, 'a_waiting_read_has_answered_nothing');
+is(answer_of($primary, 'SET synchronous_commit = off; CREATE TABLE own (); SELECT count(*) FROM own'),
+	'0', 'control_with_synchronous_commit_off_a_commit_does_not_wait');
+is(answer_of($primary, join('', map { "SELECT burn_read('$token{$_}');\n" } sort keys %token)),
+	join("\n", ('NULL') x keys %token),
+	'losers_are_told_at_once_and_do_not_wait_for_the_standby');
+is(ending($primary, $token{off}), 'read|t', 'burn_status_does_not_wait_either');
+
+$standby->start;
+is(finish_reader($reader{$_}), "note $_\n$_|session\n$_\n00000",
+	"with_synchronous_commit_$_\_the_read_answers_when_the_standby_is_back_and_the_setting_stays")
+  foreach @levels;
+is(finish_reader($reader{'local off'}), "note local off\noff\non\n00000",
+	'with_SET_LOCAL_off_too');
+
+# Who is tired of waiting does not get the note.
+my @ways = qw(cancel timeout terminate savepoint);
+my %tired = map { $_ => create($primary, "'tired $_'") } @ways;
+$standby->stop;
+
+$reader{cancel} = start_reader(<<~SQL);
+	SET synchronous_commit = off;
+	SELECT burn_read('$tired{cancel}', '192.0.2.2');
+	SHOW synchronous_commit
+	SQL
+$reader{savepoint} = start_reader(<<~SQL);
+	BEGIN;
+	SET LOCAL synchronous_commit = off;
+	SAVEPOINT s;
+	SELECT burn_read('$tired{savepoint}');
+	ROLLBACK TO s;
+	SHOW synchronous_commit;
+	COMMIT;
+	SHOW synchronous_commit
+	SQL
+$reader{terminate} = start_reader("SELECT burn_read('$tired{terminate}')");
+wait_until_they_wait(@reader{qw(cancel savepoint terminate)});
+$reader{timeout} = start_reader(<<~SQL);
+	SET synchronous_commit = off;
+	SET statement_timeout = '300ms';
+	SELECT burn_read('$tired{timeout}');
+	SHOW synchronous_commit
+	SQL
+$primary->safe_psql('postgres', "SELECT pg_cancel_backend($reader{$_}{pid})")
+  foreach qw(cancel savepoint);
+$primary->safe_psql('postgres', "SELECT pg_terminate_backend($reader{terminate}{pid})");
+
+is(finish_reader($reader{cancel}), "off\n58030", 'a_cancelled_wait_is_58030_and_the_setting_stays');
+is(finish_reader($reader{savepoint}), "off\non\n58030",
+	'a_cancelled_wait_under_a_savepoint_is_58030_and_the_settings_stay');
+is(finish_reader($reader{timeout}), "off\n58030", 'a_wait_that_timed_out_is_58030_and_the_setting_stays');
+$reader{terminate}{session}{run}->finish;
+unlike($reader{terminate}{session}{stdout}, qr/tired/, 'a_terminated_wait_answers_nothing');
+$primary->poll_query_until('postgres',
+	"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $reader{terminate}{pid}");
+
+foreach my $way (@ways)
+{
+	is(ending($primary, $tired{$way}), 'withheld|t', "after_$way\_the_note_is_withheld");
+	is(locally("SELECT count(*) FROM burn_note WHERE id = burn_note_id('$tired{$way}')"),
+		'1', "after_$way\_its_row_is_there_to_be_finished");
+}
+is(locally("SELECT burn_read('$tired{$_}'); SELECT burn_read('$tired{$_}')"),
+	"NULL\nNULL", "after_$_\_the_note_is_never_read")
+  foreach qw(cancel timeout);
+cmp_ok(locally('SELECT burn_purge()'), '>=', 2, 'burn_purge_finishes_withheld_notes');
+foreach my $way (@ways)
+{
+	is(ending($primary, $tired{$way}), 'withheld|t', "after_$way\_and_finishing_the_note_is_withheld");
+	is(locally("SELECT outcome FROM burn_receipt WHERE id = burn_note_id('$tired{$way}')"),
+		'w', "after_$way\_its_receipt_says_withheld");
+}
+is(answer_of($primary, "SELECT client_ip FROM burn_status('$tired{cancel}')"),
+	'192.0.2.2', 'the_receipt_says_who_waited');
+is(locally('SELECT count(*) FROM burn_note'), '0', 'no_row_is_left');
+
+$standby->start;
+wait_for_standby();
+$primary->wait_for_catchup($standby);
+is(join(',', map { ending($standby, $_) } @tired{@ways}),
+	join(',', ('withheld|t') x @ways), 'the_standby_knows_of_withheld_notes');
+
+# The note that the failover must not bring back: the standby has it on disk, but the
+# primary is gone as soon as its reader has the answer.
+my %failover = map { $_ => create($primary, "'failover $_'") } qw(unread read off control);
+is(answer_of($primary, "BEGIN; SELECT burn_read('$failover{read}'); ROLLBACK"),
+	'failover read', 'a_note_is_read_and_rolled_back');
+is(answer_of($primary, "SET synchronous_commit = off; BEGIN; SELECT burn_read('$failover{off}'); ROLLBACK"),
+	'failover off', 'another_with_synchronous_commit_off');
+$standby->stop('immediate');
+
+# The control is a note read while the standby is away and no longer synchronous.
+my $waiting = start_reader("BEGIN; SELECT burn_read('$failover{control}'); ROLLBACK");
+wait_until_they_wait($waiting);
+$primary->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$primary->reload;
+is(finish_reader($waiting), "failover control\n00000",
+	'when_synchronous_replication_is_turned_off_a_waiting_read_answers');
+
+$primary->stop('immediate');
+$standby->start;
+$standby->promote;
+is(ending($standby, $failover{$_}), 'read|t', "after_failover_the_note_read_with_$_\_is_read")
+  foreach qw(read off);
+is(answer_of($standby, "SELECT burn_read('$failover{$_}')"), 'NULL', "after_failover_the_note_read_with_$_\_is_gone")
+  foreach qw(read off);
+is(answer_of($standby, join('', map { "SELECT burn_read('$_');\n" } @token{@levels})),
+	join("\n", ('NULL') x @levels), 'after_failover_every_note_read_before_is_gone');
+is(answer_of($standby, join('', map { "SELECT burn_read('$_');\n" } @tired{@ways})),
+	join("\n", ('NULL') x @ways), 'after_failover_every_withheld_note_is_gone');
+is(answer_of($standby, "SELECT burn_read('$failover{unread}')"), 'failover unread',
+	'after_failover_an_unread_note_can_be_read');
+is(answer_of($standby, "SELECT burn_read('$failover{control}')"), 'failover control',
+	'control_failover_to_an_asynchronous_standby_reads_a_note_twice');
+
+done_testing();
