@@ -88,6 +88,9 @@ CREATE TABLE burn_receipt (
 	seal bytea
 ) USING heap;
 REVOKE ALL ON burn_receipt FROM PUBLIC;
+-- a trusted extension's tables belong to a superuser, and who installed it must be able
+-- to dump his database and to restore it
+GRANT SELECT, INSERT ON burn_receipt TO @extowner@;
 
 COMMENT ON TABLE burn_receipt IS 'how each note ended: one row for each note, written in the transaction that ended it';
 COMMENT ON COLUMN burn_receipt.id IS 'burn_note_id(token); begins with the time of expiry';
