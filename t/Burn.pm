@@ -56,7 +56,8 @@ sub create
 sub sqlstate
 {
 	my ($node, $sql, %option) = @_;
-	my ($stderr) = (run_sql($node, "\\set VERBOSITY sqlstate\n$sql", %option))[2];
+	my ($stderr) = (run_sql($node,
+			"\\set VERBOSITY sqlstate\nSET client_min_messages = error;\n$sql", %option))[2];
 
 	return $stderr =~ /(?:ERROR|FATAL):\s+([0-9A-Z]{5})/ ? $1 : $stderr;
 }
