@@ -201,22 +201,36 @@ GRANT EXECUTE ON FUNCTION burn_verify_receipt(text) TO @extowner@ WITH GRANT OPT
 COMMENT ON FUNCTION burn_verify_receipt(text) IS
 'true if the receipt is one that burn_note wrote for this token or receipt token, false if it was altered; NULL if the note has no sealed receipt';
 
--- The script's search_path found digest(); make sure that it is pgcrypto's.
+-- The script's search_path found what burn_verify_receipt() calls, and whoever runs the
+-- script may own the schema. A function or operator of his that fits better than
+-- PostgreSQL's would run as whoever verifies a receipt. But he cannot have written it in
+-- C. (What pg_catalog holds is not in pg_depend.)
 
 DO $$
 BEGIN
-	IF NOT EXISTS (
+	IF EXISTS (
 		SELECT FROM pg_catalog.pg_depend AS used
-			JOIN pg_catalog.pg_depend AS member
-				ON member.classid OPERATOR(pg_catalog.=) used.refclassid
-				AND member.objid OPERATOR(pg_catalog.=) used.refobjid
-				AND member.deptype OPERATOR(pg_catalog.=) 'e'
-			JOIN pg_catalog.pg_extension AS ext ON ext.oid OPERATOR(pg_catalog.=) member.refobjid
-		WHERE used.objid OPERATOR(pg_catalog.=) 'burn_verify_receipt(text)'::pg_catalog.regprocedure::pg_catalog.oid
-			AND ext.extname OPERATOR(pg_catalog.=) 'pgcrypto')
+			LEFT JOIN pg_catalog.pg_proc AS function
+				ON used.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
+				AND function.oid OPERATOR(pg_catalog.=) used.refobjid
+			LEFT JOIN pg_catalog.pg_language AS language
+				ON language.oid OPERATOR(pg_catalog.=) function.prolang
+		WHERE used.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
+			AND used.objid OPERATOR(pg_catalog.=) 'burn_verify_receipt(text)'::pg_catalog.regprocedure::pg_catalog.oid
+			AND used.deptype OPERATOR(pg_catalog.=) 'n'
+			AND used.refclassid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid
+			AND (language.lanname IS NULL OR language.lanname OPERATOR(pg_catalog.<>) 'c'))
+	OR NOT EXISTS (
+		SELECT FROM pg_catalog.pg_depend AS used
+			JOIN pg_catalog.pg_proc AS function ON function.oid OPERATOR(pg_catalog.=) used.refobjid
+		WHERE used.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
+			AND used.objid OPERATOR(pg_catalog.=) 'burn_verify_receipt(text)'::pg_catalog.regprocedure::pg_catalog.oid
+			AND used.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid
+			AND function.prosrc OPERATOR(pg_catalog.=) 'pg_digest'
+			AND function.probin OPERATOR(pg_catalog.=) '$libdir/pgcrypto')
 	THEN
-		RAISE EXCEPTION 'burn_verify_receipt() does not use the digest() of extension pgcrypto'
-			USING HINT = 'Another function of that name stands in the schema given to CREATE EXTENSION. Drop it.';
+		RAISE EXCEPTION 'burn_verify_receipt() would use a function or operator that is not PostgreSQL''s or pgcrypto''s'
+			USING HINT = 'The schema given to CREATE EXTENSION holds functions or operators of somebody''s own. Choose another schema.';
 	END IF;
 END $$;
 

@@ -132,6 +132,33 @@ is( as('owner', q{SELECT bool_or(prosecdef) FROM pg_proc AS p JOIN pg_depend ON 
 		JOIN pg_extension AS e ON e.oid = refobjid WHERE extname = 'burn_note'}),
 	'f', 'no_function_runs_as_its_owner');
 
+# Who installs owns the schema. Whatever he put there, a superuser who verifies a receipt
+# must not run it: not an operator that fits bit || bit better than PostgreSQL's own, nor a
+# digest() that he passes off as pgcrypto's.
+my %planted = (
+	operator => <<~'SQL',
+		CREATE FUNCTION planted(bit, bit) RETURNS varbit LANGUAGE sql AS 'SELECT $1::varbit';
+		CREATE OPERATOR || (LEFTARG = bit, RIGHTARG = bit, FUNCTION = planted);
+		SQL
+	digest => <<~'SQL');
+		CREATE FUNCTION digest(bytea, text) RETURNS bytea LANGUAGE sql AS 'SELECT $1';
+		ALTER EXTENSION pgcrypto ADD FUNCTION digest(bytea, text);
+		SQL
+foreach my $what (sort keys %planted)
+{
+	$node->safe_psql('postgres', "CREATE DATABASE planted_$what OWNER regress_owner");
+	is( sqlstate($node, <<~SQL, database => "planted_$what", role => 'regress_owner'),
+		CREATE EXTENSION pgcrypto;
+		CREATE SCHEMA planted;
+		SET search_path = planted;
+		$planted{$what};
+			CREATE EXTENSION burn_note
+		SQL
+		'P0001', "an_installer_cannot_plant_an_$what\_of_his_own");
+	is( $node->safe_psql("planted_$what", "SELECT count(*) FROM pg_proc WHERE pronamespace = 'planted'::regnamespace"),
+		'1', 'though_he_has_one');
+}
+
 is(refused('owner', 'DROP EXTENSION burn_note'), '', 'who_installed_it_can_drop_it');
 is(refused('owner', 'CREATE EXTENSION burn_note'), '', 'and_install_it_again');
 is(may_execute('reader'), 'nothing', 'with_no_right_left_over');
