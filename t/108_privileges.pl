@@ -133,30 +133,38 @@ is( as('owner', q{SELECT bool_or(prosecdef) FROM pg_proc AS p JOIN pg_depend ON 
 	'f', 'no_function_runs_as_its_owner');
 
 # Who installs owns the schema. Whatever he put there, a superuser who verifies a receipt
-# must not run it: not an operator that fits bit || bit better than PostgreSQL's own, nor a
+# does not run it: not an operator that fits bit || bit better than PostgreSQL's own, nor a
 # digest() that he passes off as pgcrypto's.
 my %planted = (
 	operator => <<~'SQL',
-		CREATE FUNCTION planted(bit, bit) RETURNS varbit LANGUAGE sql AS 'SELECT $1::varbit';
+		CREATE FUNCTION planted(bit, bit) RETURNS varbit LANGUAGE sql AS 'SELECT repeat($1::text, 1 / 0)::varbit';
 		CREATE OPERATOR || (LEFTARG = bit, RIGHTARG = bit, FUNCTION = planted);
 		SQL
 	digest => <<~'SQL');
-		CREATE FUNCTION digest(bytea, text) RETURNS bytea LANGUAGE sql AS 'SELECT $1';
+		CREATE FUNCTION digest(bytea, text) RETURNS bytea LANGUAGE sql AS 'SELECT substr($1, 1 / 0)';
 		ALTER EXTENSION pgcrypto ADD FUNCTION digest(bytea, text);
 		SQL
 foreach my $what (sort keys %planted)
 {
-	$node->safe_psql('postgres', "CREATE DATABASE planted_$what OWNER regress_owner");
-	is( sqlstate($node, <<~SQL, database => "planted_$what", role => 'regress_owner'),
+	my $database = "planted_$what";
+	my %trap = (operator => q(B'0' || B'1'), digest => q(digest('', 'blake2b512')));
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database OWNER regress_owner");
+	is(sqlstate($node, <<~SQL, database => $database, role => 'regress_owner'), '', "installed_beside_a_planted_$what");
 		CREATE EXTENSION pgcrypto;
 		CREATE SCHEMA planted;
 		SET search_path = planted;
 		$planted{$what};
-			CREATE EXTENSION burn_note
+		CREATE EXTENSION burn_note;
 		SQL
-		'P0001', "an_installer_cannot_plant_an_$what\_of_his_own");
-	is( $node->safe_psql("planted_$what", "SELECT count(*) FROM pg_proc WHERE pronamespace = 'planted'::regnamespace"),
-		'1', 'though_he_has_one');
+	is(sqlstate($node, "SET search_path = planted; SELECT $trap{$what}", database => $database),
+		'22012', "the_planted_${what}_would_run");
+	is($node->safe_psql($database, <<~SQL), 't', "an_installer_cannot_plant_an_${what}_of_his_own");
+		SET search_path = planted;
+		CREATE TEMP TABLE token AS SELECT burn_create('x') AS token;
+		CREATE TEMP TABLE note AS SELECT burn_read(token) FROM token;
+		SELECT burn_verify_receipt(token) FROM token;
+		SQL
 }
 
 is(refused('owner', 'DROP EXTENSION burn_note'), '', 'who_installed_it_can_drop_it');
