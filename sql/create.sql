@@ -63,8 +63,10 @@ CREATE TEMP TABLE source AS SELECT repeat('a long story ', 100000) AS story;
 SELECT burn_read(burn_create(story)) = story AS same FROM source;
 
 -- settings refuse nonsense
+\set VERBOSITY sqlstate
 SET burn_note.default_ttl = 0;
 SET burn_note.max_note_size = '257MB';
+\set VERBOSITY default
 SET burn_note.shard = 1;
 SET burn_note.no_such_setting = 1;
 

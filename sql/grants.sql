@@ -56,6 +56,7 @@ DROP ROLE regress_burn_nobody, regress_burn_sender, regress_burn_reader, regress
 SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment
 FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'burn_note'
+	AND NOT EXISTS (SELECT FROM pg_type AS t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND (t.typrelid <> 0 OR t.typelem <> 0))
 	AND obj_description(d.objid, d.classid::regclass::name) IS NULL;
 
 -- the functions that derive are not folded into a plan, those that write are not run in parallel

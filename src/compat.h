@@ -15,6 +15,7 @@
 #endif
 
 #include "access/genam.h"
+#include "access/tableam.h"
 #include "executor/executor.h"
 #include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
@@ -27,11 +28,24 @@
 #endif
 
 #if PG_VERSION_NUM < 180000
-#define index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys) \
+#define index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys, flags) \
 	index_beginscan(heap, index, snapshot, nkeys, norderbys)
 
 #define RelationGetPrimaryKeyIndex(relation, deferrable_ok) \
 	RelationGetPrimaryKeyIndex(relation)
+#elif PG_VERSION_NUM < 190000
+#define index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys, flags) \
+	index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys)
+#endif
+
+#if PG_VERSION_NUM < 190000
+#define SO_NONE 0
+
+#define table_beginscan(relation, snapshot, nkeys, key, flags) \
+	table_beginscan(relation, snapshot, nkeys, key)
+
+#define table_tuple_delete(relation, tid, cid, options, snapshot, crosscheck, wait, tmfd) \
+	table_tuple_delete(relation, tid, cid, snapshot, crosscheck, wait, tmfd, false)
 #endif
 
 #endif							/* BURN_COMPAT_H */

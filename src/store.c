@@ -341,8 +341,8 @@ delete_row(Relation rel, bool plain, TupleTableSlot *slot)
 	TM_Result	result = TM_BeingModified;
 
 	if (plain)
-		result = table_tuple_delete(rel, &slot->tts_tid, cid, InvalidSnapshot,
-									InvalidSnapshot, false, &failure, false);
+		result = table_tuple_delete(rel, &slot->tts_tid, cid, 0, InvalidSnapshot,
+									InvalidSnapshot, false, &failure);
 
 	/*
 	 * Being modified may mean that this transaction itself has locked the
@@ -357,8 +357,8 @@ delete_row(Relation rel, bool plain, TupleTableSlot *slot)
 								  LockWaitSkip, 0, &failure);
 		ExecDropSingleTupleTableSlot(locked);
 		if (result == TM_Ok && plain)
-			result = table_tuple_delete(rel, &slot->tts_tid, cid, InvalidSnapshot,
-										InvalidSnapshot, true, &failure, false);
+			result = table_tuple_delete(rel, &slot->tts_tid, cid, 0, InvalidSnapshot,
+										InvalidSnapshot, true, &failure);
 		else if (result == TM_Ok)
 		{
 			ResultRelInfo *result_rel;
@@ -401,7 +401,7 @@ begin_index_scan(BurnScan *scan, Relation heap, Relation pkey,
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(heap, NULL);
 	scan->table_scan = NULL;
-	scan->index_scan = index_beginscan(heap, pkey, &scan->snapshot, NULL, 1, 0);
+	scan->index_scan = index_beginscan(heap, pkey, &scan->snapshot, NULL, 1, 0, SO_NONE);
 	index_rescan(scan->index_scan, &key, 1, NULL, 0);
 }
 
@@ -569,7 +569,7 @@ notes_all(BurnScan *scan, BurnStore *store)
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(store->notes, NULL);
 	scan->index_scan = NULL;
-	scan->table_scan = table_beginscan(store->notes, &scan->snapshot, 0, NULL);
+	scan->table_scan = table_beginscan(store->notes, &scan->snapshot, 0, NULL, SO_NONE);
 }
 
 bool
