@@ -57,6 +57,10 @@ SET burn_note.receipt_retention = '1s';
 SELECT burn_purge();
 SELECT pg_sleep(1.1);
 SELECT burn_purge(4), burn_purge(), burn_purge();
+-- also those of notes that the same call, or the same statement, has ended
+SELECT burn_create('x', '1 ms') AS one, burn_create('x', '1 ms') AS two, burn_create('x') AS three \gset
+SELECT pg_sleep(1.1);
+SELECT burn_read(:'three'), burn_purge(1), burn_purge(1), burn_purge();
 SELECT outcome, count(*) FROM burn_receipt GROUP BY outcome;
 SET burn_note.receipt_retention = 0;
 SELECT burn_purge();

@@ -697,6 +697,9 @@ receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
 	BurnScan	scan;
 	int64		deleted = 0;
 
+	/* This command may have inserted some of them. */
+	CommandCounterIncrement();
+
 	begin_index_scan(&scan, store->receipts, store->receipts_pkey, BTLessStrategyNumber, id);
 	while (deleted < limit && next_row(&scan))
 	{
