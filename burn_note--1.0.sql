@@ -104,6 +104,30 @@ COMMENT ON COLUMN burn_receipt.seal IS '16 bytes that burn_verify_receipt() chec
 
 SELECT pg_catalog.pg_extension_config_dump('burn_receipt', '');
 
+-- Wrong passphrases.  An attempt that is rolled back counts, but leaves no row.
+
+CREATE TABLE burn_attempt (
+	id uuid NOT NULL,
+	at timestamptz NOT NULL,
+	attempt smallint NOT NULL,
+	client_ip inet,
+	peer inet,
+	actor text,
+	PRIMARY KEY (id, attempt)
+) USING heap;
+REVOKE ALL ON burn_attempt FROM PUBLIC;
+GRANT SELECT, INSERT ON burn_attempt TO @extowner@;
+
+COMMENT ON TABLE burn_attempt IS 'wrong passphrases: one row for each, unless its transaction rolled back';
+COMMENT ON COLUMN burn_attempt.id IS 'burn_note_id(token) of the note';
+COMMENT ON COLUMN burn_attempt.at IS 'when burn_read() was called';
+COMMENT ON COLUMN burn_attempt.attempt IS 'which of the attempts that the note allows, from 1';
+COMMENT ON COLUMN burn_attempt.client_ip IS 'as in burn_receipt';
+COMMENT ON COLUMN burn_attempt.peer IS 'as in burn_receipt';
+COMMENT ON COLUMN burn_attempt.actor IS 'as in burn_receipt';
+
+SELECT pg_catalog.pg_extension_config_dump('burn_attempt', '');
+
 -- Creating and reading.
 
 CREATE FUNCTION burn_create(note text, expires_in interval DEFAULT NULL, passphrase text DEFAULT NULL)
@@ -112,7 +136,7 @@ CREATE FUNCTION burn_create(note text, expires_in interval DEFAULT NULL, passphr
 REVOKE ALL ON FUNCTION burn_create(text, interval, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION burn_create(text, interval, text) TO @extowner@ WITH GRANT OPTION;
 COMMENT ON FUNCTION burn_create(text, interval, text) IS
-'seals a note and returns its token, 60 characters, the only thing that opens it; expires_in defaults to burn_note.default_ttl';
+'seals a note and returns its token, 60 characters, the only thing that opens it, with the passphrase if one is given; expires_in defaults to burn_note.default_ttl';
 
 CREATE FUNCTION burn_read(token text, client_ip inet DEFAULT NULL, passphrase text DEFAULT NULL)
 	RETURNS text
@@ -120,7 +144,30 @@ CREATE FUNCTION burn_read(token text, client_ip inet DEFAULT NULL, passphrase te
 REVOKE ALL ON FUNCTION burn_read(text, inet, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION burn_read(text, inet, text) TO @extowner@ WITH GRANT OPTION;
 COMMENT ON FUNCTION burn_read(text, inet, text) IS
-'returns the note once and destroys it, whatever becomes of the transaction; NULL if it has been read, has expired, or never was: see burn_status()';
+'returns the note once and destroys it, whatever becomes of the transaction; NULL if the passphrase is missing or wrong, or the note has been read, has expired, or never was: see burn_status()';
+
+CREATE FUNCTION burn_create_bytes(note bytea, expires_in interval DEFAULT NULL, passphrase text DEFAULT NULL)
+	RETURNS text
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION burn_create_bytes(bytea, interval, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION burn_create_bytes(bytea, interval, text) TO @extowner@ WITH GRANT OPTION;
+COMMENT ON FUNCTION burn_create_bytes(bytea, interval, text) IS
+'burn_create() for bytes: a file, or text in any encoding';
+
+CREATE FUNCTION burn_read_bytes(token text, client_ip inet DEFAULT NULL, passphrase text DEFAULT NULL)
+	RETURNS bytea
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION burn_read_bytes(text, inet, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION burn_read_bytes(text, inet, text) TO @extowner@ WITH GRANT OPTION;
+COMMENT ON FUNCTION burn_read_bytes(text, inet, text) IS
+'burn_read() for a note that burn_create_bytes() made';
+
+CREATE FUNCTION burn_revoke(token text, client_ip inet DEFAULT NULL) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION burn_revoke(text, inet) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION burn_revoke(text, inet) TO @extowner@ WITH GRANT OPTION;
+COMMENT ON FUNCTION burn_revoke(text, inet) IS
+'destroys a note unread, by its token or receipt token, whatever becomes of the transaction; false if it had ended before';
 
 -- Looking.  STABLE, so that the planner does not fold a token into a plan.
 

@@ -30,9 +30,9 @@ SET burn_note.max_note_size = 0;
 SELECT burn_create('x');
 RESET burn_note.max_note_size;
 
--- not yet
-SELECT burn_create('x', passphrase => 'x');
-SELECT burn_read(:'token', passphrase => 'x');
+-- passphrase
+SELECT burn_create('x', passphrase => '');
+SELECT burn_read(:'token', passphrase => '');
 
 -- read-only
 BEGIN READ ONLY;

@@ -80,14 +80,16 @@ PG_FUNCTION_INFO_V1(burn_fuse_recv);
 PG_FUNCTION_INFO_V1(burn_fuse_send);
 
 /*
- * A live fuse with a key half of its own.
+ * A live fuse with a key half of its own.  attempts_allowed is how many wrong
+ * passphrases lock the note, 0 for a note without one.
  */
 void
-fuse_make(BurnFuse *fuse)
+fuse_make(BurnFuse *fuse, int attempts_allowed)
 {
 	memset(fuse, 0, sizeof(*fuse));
 	fuse->version = FUSE_VERSION;
 	fuse->state = FUSE_LIVE;
+	fuse->attempts_allowed = fuse->attempts_left = attempts_allowed;
 	randombytes_buf(fuse->half, sizeof(fuse->half));
 }
 
@@ -122,6 +124,15 @@ bool
 fuse_is_lit(const BurnFuse *fuse)
 {
 	return fuse->state != FUSE_LIVE && fuse->state != FUSE_VOID;
+}
+
+/*
+ * Is b the fuse that a was, though attempts may have been counted meanwhile?
+ */
+bool
+fuse_same_half(const BurnFuse *a, const BurnFuse *b)
+{
+	return a->state == b->state && sodium_memcmp(a->half, b->half, sizeof(a->half)) == 0;
 }
 
 /*
@@ -238,9 +249,8 @@ log_fuse(Buffer buffer, const BurnFuse *on_page)
 }
 
 /*
- * Compares and swaps: if the fuse on the page is in expected's state and has
- * expected's half (or, lit, its address and seal), it becomes replacement and
- * the result is true.  No transaction can undo that.
+ * Compares and swaps: if the fuse on the page is as expected, it becomes
+ * replacement and the result is true.  No transaction can undo that.
  *
  * The caller holds a pin on the buffer.  *lsn is the end of the WAL record,
  * InvalidXLogRecPtr for a table that is not logged: until it is flushed, a
@@ -256,8 +266,7 @@ fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
 	*lsn = InvalidXLogRecPtr;
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 
-	if (on_page->state == expected->state &&
-		sodium_memcmp(on_page->half, expected->half, sizeof(on_page->half)) == 0)
+	if (sodium_memcmp(on_page, expected, sizeof(*on_page)) == 0)
 	{
 		Page		page = BufferGetPage(buffer);
 		PageHeader	header = (PageHeader) page;

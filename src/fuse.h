@@ -68,7 +68,7 @@ StaticAssertDecl(sizeof(BurnFuse) == FUSE_BYTES, "burn_fuse must not change its 
 /* In a lit fuse's family: no client_ip was given, the address is the peer's. */
 #define FUSE_PEER	0x80
 
-extern void fuse_make(BurnFuse *fuse);
+extern void fuse_make(BurnFuse *fuse, int attempts_allowed);
 extern void fuse_make_tombstone(BurnFuse *fuse, BurnOutcome outcome,
 								TimestampTz closed_at, const BurnWitness *witness,
 								const unsigned char *seal);
@@ -77,6 +77,7 @@ extern TimestampTz fuse_closed_at(const BurnFuse *fuse);
 extern void fuse_witness(BurnWitness *witness, const BurnFuse *fuse);
 extern const char *fuse_state_name(char state);
 
+extern bool fuse_same_half(const BurnFuse *a, const BurnFuse *b);
 extern void fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page);
 extern bool fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
 					  const BurnFuse *expected, const BurnFuse *replacement,

@@ -24,6 +24,7 @@
 #define HASH_LABEL_CHECK	"burn_note chk v1"	/* a token's check bytes */
 #define HASH_LABEL_RECEIPT	"burn_note rct v1"	/* token -> receipt token */
 #define HASH_LABEL_NOTE_ID	"burn_note nid v1"	/* receipt token -> note id */
+#define HASH_LABEL_SALT		"burn_note slt v1"	/* token -> passphrase salt */
 #define HASH_LABEL_KEY		"burn_note key v1"	/* token and fuse -> note key */
 #define HASH_LABEL_SEAL		"burn_note rcp v1"	/* a receipt's seal */
 

@@ -21,6 +21,8 @@
 #define KEY_BYTES		crypto_aead_xchacha20poly1305_ietf_KEYBYTES
 #define AAD_BYTES		(4 + NOTE_ID_BYTES + 8 + SEAL_HEADER_BYTES + 1)
 #define PADDED_MIN		128
+#define ARGON2_PASSES	2
+#define ARGON2_BYTES	(64 * 1024 * 1024)
 
 /*
  * The nonce is fixed: a key is derived from a secret and a fuse half that are
@@ -47,15 +49,17 @@ put_integer(unsigned char *out, uint64_t value, int bytes)
 }
 
 static void
-derive_key(unsigned char *key, const unsigned char *secret,
-		   const unsigned char *header, const unsigned char *half)
+derive_key(unsigned char *key, const SealParts *parts, const unsigned char *header)
 {
-	unsigned char input[TOKEN_SECRET_BYTES + SEAL_HEADER_BYTES + SEAL_HALF_BYTES];
+	unsigned char input[TOKEN_SECRET_BYTES + SEAL_HEADER_BYTES +
+						SEAL_HALF_BYTES + SEAL_PASSPHRASE_BYTES];
 	unsigned char *end = input;
 
-	end = put_bytes(end, secret, TOKEN_SECRET_BYTES);
+	end = put_bytes(end, parts->secret, TOKEN_SECRET_BYTES);
 	end = put_bytes(end, header, SEAL_HEADER_BYTES);
-	end = put_bytes(end, half, SEAL_HALF_BYTES);
+	end = put_bytes(end, parts->half, SEAL_HALF_BYTES);
+	if (parts->passphrase != NULL)
+		end = put_bytes(end, parts->passphrase, SEAL_PASSPHRASE_BYTES);
 	burn_hash(key, KEY_BYTES, HASH_LABEL_KEY, input, end - input);
 
 	sodium_memzero(input, sizeof(input));
@@ -108,13 +112,29 @@ seal_sealed_bytes(size_t note_bytes)
 }
 
 /*
+ * hash := the SEAL_PASSPHRASE_BYTES that a passphrase adds to the key.  Slow, and
+ * takes ARGON2_BYTES of memory meanwhile; returns -1 where it cannot have them.
+ */
+int
+seal_passphrase(unsigned char *hash, const BurnToken *token,
+				const char *passphrase, size_t passphrase_bytes)
+{
+	unsigned char salt[crypto_pwhash_argon2id_SALTBYTES];
+
+	burn_hash(salt, sizeof(salt), HASH_LABEL_SALT, token->body, TOKEN_BODY_BYTES);
+	return crypto_pwhash_argon2id(hash, SEAL_PASSPHRASE_BYTES, passphrase,
+								  passphrase_bytes, salt, ARGON2_PASSES, ARGON2_BYTES,
+								  crypto_pwhash_argon2id_ALG_ARGON2ID13);
+}
+
+/*
  * Seals a note into the seal_sealed_bytes(note_bytes) at sealed.  The note is
- * encrypted where it will lie: no other copy of it is made.
+ * encrypted where it will lie: no other copy of it is made.  flags may be
+ * SEAL_IS_BYTES; parts tell whether there is a passphrase.
  */
 void
 seal_note(unsigned char *sealed, const unsigned char *note, size_t note_bytes,
-		  uint8_t flags, const unsigned char *secret,
-		  const unsigned char *half, const SealBinding *binding)
+		  uint8_t flags, const SealParts *parts, const SealBinding *binding)
 {
 	const size_t padded = seal_padded_bytes(note_bytes);
 	unsigned char *body = sealed + SEAL_HEADER_BYTES;
@@ -123,14 +143,14 @@ seal_note(unsigned char *sealed, const unsigned char *note, size_t note_bytes,
 	unsigned char aad[AAD_BYTES];
 
 	sealed[0] = SEAL_VERSION;
-	sealed[1] = flags;
+	sealed[1] = flags | (parts->passphrase != NULL ? SEAL_HAS_PASSPHRASE : 0);
 	sealed[2] = sealed[3] = 0;	/* epoch: none */
 
 	end = put_integer(body, note_bytes, SEAL_LENGTH_BYTES);
 	end = put_bytes(end, note, note_bytes);
 	memset(end, 0, body + padded - end);
 
-	derive_key(key, secret, sealed, half);
+	derive_key(key, parts, sealed);
 	make_aad(aad, binding, sealed);
 	if (crypto_aead_xchacha20poly1305_ietf_encrypt_detached(body, body + padded, NULL,
 															body, padded,
@@ -142,7 +162,7 @@ seal_note(unsigned char *sealed, const unsigned char *note, size_t note_bytes,
 
 /*
  * The header's flags, which are not authenticated until seal_open() has
- * succeeded; -1 where sealed cannot be a note that this version has sealed.
+ * succeeded; -1 where this version cannot have sealed it.
  */
 int
 seal_flags(const unsigned char *sealed, size_t sealed_bytes)
@@ -162,8 +182,7 @@ seal_flags(const unsigned char *sealed, size_t sealed_bytes)
 int
 seal_open(unsigned char *opened, size_t *note_bytes,
 		  const unsigned char *sealed, size_t sealed_bytes,
-		  const unsigned char *secret, const unsigned char *half,
-		  const SealBinding *binding)
+		  const SealParts *parts, const SealBinding *binding)
 {
 	const unsigned char *body = sealed + SEAL_HEADER_BYTES;
 	size_t		padded;
@@ -176,7 +195,7 @@ seal_open(unsigned char *opened, size_t *note_bytes,
 		return -1;
 	padded = sealed_bytes - SEAL_HEADER_BYTES - SEAL_TAG_BYTES;
 
-	derive_key(key, secret, sealed, half);
+	derive_key(key, parts, sealed);
 	make_aad(aad, binding, sealed);
 	result = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(opened, NULL,
 																 body, padded, body + padded,

@@ -5,14 +5,16 @@
  *
  * All sizes are in bytes, all integers big-endian.
  *
- *	  key    = H_32("burn_note key v1", secret 32 || header || fuse half 32)
+ *	  key    = H_32("burn_note key v1", secret 32 || header || fuse half 32 [|| passphrase hash 32])
  *	  sealed = header || XChaCha20-Poly1305-IETF(key, AAD, length 4 || note || zeros)
  *	  header = version 1 | flags 1 | epoch 2
  *	  AAD    = database oid 4 || id 16 || created_at 8 || header || attempts allowed 1
  *	  seal   = H_16("burn_note rcp v1", rkey 32 || id 16 || outcome 1 ||
  *					created_at 8 || closed_at 8 || client_ip: family 1, mask 1, address 16)
  *
- * The nonce is 24 zero bytes: a key seals one note, once.
+ * The nonce is 24 zero bytes: a key seals one note, once.  The passphrase's
+ * hash is Argon2id (RFC 9106) of its UTF-8, 2 passes over 64 MiB, 1 lane, with
+ * salt = H_16("burn_note slt v1", the token's first 39 bytes).
  *
  * Times are microseconds since 2000-01-01 00:00 UTC, as timestamptz_send()
  * prints them.  family is 4, 6, or 0 for none; what an address does not fill
@@ -35,11 +37,20 @@
 #define SEAL_TAG_BYTES		16
 #define SEAL_HALF_BYTES		32	/* the half of the key that lies in the fuse */
 #define SEAL_RECEIPT_BYTES	16
+#define SEAL_PASSPHRASE_BYTES 32	/* a passphrase's hash */
 
 /* Flags in the header. */
 #define SEAL_IS_BYTES		0x01	/* the note is bytea, not UTF-8 text */
 #define SEAL_HAS_PASSPHRASE	0x02
-#define SEAL_FLAGS_KNOWN	SEAL_IS_BYTES	/* what this version can open */
+#define SEAL_FLAGS_KNOWN	(SEAL_IS_BYTES | SEAL_HAS_PASSPHRASE)
+
+/* What a note's key is made from. */
+typedef struct SealParts
+{
+	const unsigned char *secret;	/* TOKEN_SECRET_BYTES, from the token */
+	const unsigned char *half;	/* SEAL_HALF_BYTES, from the fuse */
+	const unsigned char *passphrase;	/* SEAL_PASSPHRASE_BYTES, or NULL for none */
+} SealParts;
 
 /* What a sealed note is bound to: changing any of it makes the tag fail. */
 typedef struct SealBinding
@@ -61,15 +72,15 @@ typedef struct SealAddress
 
 extern size_t seal_padded_bytes(size_t note_bytes);
 extern size_t seal_sealed_bytes(size_t note_bytes);
+extern int	seal_passphrase(unsigned char *hash, const BurnToken *token,
+							const char *passphrase, size_t passphrase_bytes);
 extern void seal_note(unsigned char *sealed, const unsigned char *note,
-					  size_t note_bytes, uint8_t flags,
-					  const unsigned char *secret, const unsigned char *half,
+					  size_t note_bytes, uint8_t flags, const SealParts *parts,
 					  const SealBinding *binding);
 extern int	seal_flags(const unsigned char *sealed, size_t sealed_bytes);
 extern int	seal_open(unsigned char *opened, size_t *note_bytes,
 					  const unsigned char *sealed, size_t sealed_bytes,
-					  const unsigned char *secret, const unsigned char *half,
-					  const SealBinding *binding);
+					  const SealParts *parts, const SealBinding *binding);
 extern void seal_receipt(unsigned char *seal, const unsigned char *rkey,
 						 const unsigned char *id, char outcome,
 						 int64_t created_at, int64_t closed_at,

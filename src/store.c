@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * store.c
- *	  The tables burn_note and burn_receipt, reached without SQL.
+ *	  The tables burn_note, burn_receipt and burn_attempt, reached without SQL.
  *
  * Rows are found through the primary keys, written through the table and index
  * access methods, and deleted with table_tuple_delete().  No statement text
@@ -77,46 +77,59 @@ enum
 	RECEIPT_COLUMNS = RECEIPT_SEAL
 };
 
-/* What this library expects of a table. */
+enum
+{
+	ATTEMPT_ID = 1,
+	ATTEMPT_AT,
+	ATTEMPT_ATTEMPT,
+	ATTEMPT_CLIENT_IP,
+	ATTEMPT_PEER,
+	ATTEMPT_ACTOR,
+	ATTEMPT_COLUMNS = ATTEMPT_ACTOR
+};
+
+/*
+ * What this library expects of a table, and what open_table() found out about
+ * it in this database.  Any change to the table, and so DROP EXTENSION, makes
+ * what was found out invalid.
+ */
 typedef struct Shape
 {
 	const char *name;
 	int			columns;
 	int			required;		/* so many first columns are never NULL */
 	Oid			types[RECEIPT_COLUMNS]; /* InvalidOid stands for burn_fuse */
+
+	bool		valid;			/* is what follows? */
+	Oid			heap;
+	Oid			pkey;
+	bool		plain;
 } Shape;
 
-static const Shape note_shape = {
-	"burn_note", NOTE_COLUMNS, NOTE_SEALED,
-	{UUIDOID, TIMESTAMPTZOID, InvalidOid, BYTEAOID}
+static Shape note_shape = {
+	.name = "burn_note",.columns = NOTE_COLUMNS,.required = NOTE_SEALED,
+	.types = {UUIDOID, TIMESTAMPTZOID, InvalidOid, BYTEAOID}
 };
 
-static const Shape receipt_shape = {
-	"burn_receipt", RECEIPT_COLUMNS, RECEIPT_OUTCOME,
-	{UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, CHAROID, INETOID, INETOID, TEXTOID, BYTEAOID}
+static Shape receipt_shape = {
+	.name = "burn_receipt",.columns = RECEIPT_COLUMNS,.required = RECEIPT_OUTCOME,
+	.types = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, CHAROID,
+	INETOID, INETOID, TEXTOID, BYTEAOID}
 };
 
-/*
- * What store_open() found out about this database's extension.  Any change to
- * either table, and so DROP EXTENSION, makes it invalid.
- */
-static struct
-{
-	bool		valid;
-	bool		watched;		/* is forget() registered? */
-	Oid			notes;
-	Oid			notes_pkey;
-	Oid			receipts;
-	Oid			receipts_pkey;
-	bool		notes_plain;
-	bool		receipts_plain;
-}			known;
+static Shape attempt_shape = {
+	.name = "burn_attempt",.columns = ATTEMPT_COLUMNS,.required = ATTEMPT_ATTEMPT,
+	.types = {UUIDOID, TIMESTAMPTZOID, INT2OID, INETOID, INETOID, TEXTOID}
+};
+
+static Shape *const shapes[] = {&note_shape, &receipt_shape, &attempt_shape};
 
 static void
 forget(Datum arg, Oid relid)
 {
-	if (!OidIsValid(relid) || relid == known.notes || relid == known.receipts)
-		known.valid = false;
+	for (size_t i = 0; i < lengthof(shapes); i++)
+		if (!OidIsValid(relid) || relid == shapes[i]->heap)
+			shapes[i]->valid = false;
 }
 
 /*
@@ -144,12 +157,12 @@ is_plain(Relation rel, const Shape *shape)
 }
 
 /*
- * Looks up one of the extension's tables, which the caller has locked.
+ * Finds out about a table that the caller has locked.
  */
 static void
-learn_table(Oid table, const Shape *shape, Oid *pkey, bool *plain)
+learn_table(Shape *shape)
 {
-	Relation	rel = table_open(table, NoLock);
+	Relation	rel = table_open(shape->heap, NoLock);
 	TupleDesc	tupdesc = RelationGetDescr(rel);
 	bool		fits = tupdesc->natts >= shape->columns &&
 		rel->rd_tableam == GetHeapamTableAmRoutine();
@@ -163,14 +176,14 @@ learn_table(Oid table, const Shape *shape, Oid *pkey, bool *plain)
 			(att->attnotnull || i >= shape->required);
 	}
 
-	*pkey = RelationGetPrimaryKeyIndex(rel, false);
-	if (!fits || !OidIsValid(*pkey))
+	shape->pkey = RelationGetPrimaryKeyIndex(rel, false);
+	if (!fits || !OidIsValid(shape->pkey))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not as this version of burn_note made it",
 						RelationGetRelationName(rel)),
 				 errhint("Run ALTER EXTENSION burn_note UPDATE, and undo what was altered in the table.")));
-	*plain = is_plain(rel, shape);
+	shape->plain = is_plain(rel, shape);
 	table_close(rel, NoLock);
 }
 
@@ -193,60 +206,67 @@ find_table(Oid function, const char *name)
 }
 
 /*
- * Opens the extension's tables.  function is any function of the extension.
- * Locks are held to the end of the transaction.
+ * Opens one of the extension's tables.  The lock is held to the end of the
+ * transaction.
  */
-void
-store_open(BurnStore *store, Oid function, LOCKMODE lockmode)
+static void
+open_table(BurnTable *table, Shape *shape, Oid function, LOCKMODE lockmode)
 {
-	if (!known.watched)
+	static bool watching = false;
+
+	if (!watching)
 	{
 		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-		known.watched = true;
+		watching = true;
 	}
 
 	for (;;)
 	{
-		if (!known.valid)
-		{
-			known.notes = find_table(function, note_shape.name);
-			known.receipts = find_table(function, receipt_shape.name);
-			known.valid = true;
-			known.notes_pkey = InvalidOid;
-		}
+		bool		known = shape->valid;
 
-		/* Taking the locks accepts invalidations: the OIDs may be stale. */
-		LockRelationOid(known.notes, lockmode);
-		LockRelationOid(known.receipts, lockmode);
-		if (known.valid && !OidIsValid(known.notes_pkey))
-		{
-			learn_table(known.receipts, &receipt_shape,
-						&known.receipts_pkey, &known.receipts_plain);
-			learn_table(known.notes, &note_shape,
-						&known.notes_pkey, &known.notes_plain);
-		}
-		if (known.valid)
+		if (!known)
+			shape->heap = find_table(function, shape->name);
+
+		/* Taking the lock accepts invalidations: the OID may be stale. */
+		shape->valid = true;
+		LockRelationOid(shape->heap, lockmode);
+		if (shape->valid && !known)
+			learn_table(shape);
+		if (shape->valid)
 			break;
-		UnlockRelationOid(known.notes, lockmode);
-		UnlockRelationOid(known.receipts, lockmode);
+		UnlockRelationOid(shape->heap, lockmode);
 	}
 
-	store->notes = table_open(known.notes, NoLock);
-	store->receipts = table_open(known.receipts, NoLock);
-	store->notes_pkey = index_open(known.notes_pkey, lockmode);
-	store->receipts_pkey = index_open(known.receipts_pkey, lockmode);
-	store->notes_plain = known.notes_plain;
-	store->receipts_plain = known.receipts_plain;
+	table->heap = table_open(shape->heap, NoLock);
+	table->pkey = index_open(shape->pkey, lockmode);
+	table->plain = shape->plain;
+}
+
+static void
+close_table(BurnTable *table)
+{
+	index_close(table->pkey, NoLock);
+	table_close(table->heap, NoLock);
+}
+
+/*
+ * Opens the tables of notes and receipts.  function is any function of the
+ * extension.
+ */
+void
+store_open(BurnStore *store, Oid function, LOCKMODE lockmode)
+{
+	store->function = function;
 	store->lockmode = lockmode;
+	open_table(&store->notes, &note_shape, function, lockmode);
+	open_table(&store->receipts, &receipt_shape, function, lockmode);
 }
 
 void
 store_close(BurnStore *store)
 {
-	index_close(store->receipts_pkey, NoLock);
-	index_close(store->notes_pkey, NoLock);
-	table_close(store->receipts, NoLock);
-	table_close(store->notes, NoLock);
+	close_table(&store->receipts);
+	close_table(&store->notes);
 }
 
 /*
@@ -286,12 +306,20 @@ end_executor(EState *estate, ResultRelInfo *result_rel)
  * inserted: the caller's promise would rest on a row that is not there.
  */
 static void
-insert_row(Relation rel, Relation pkey, bool plain, TupleTableSlot *slot)
+insert_row(const BurnTable *table, TupleTableSlot *slot)
 {
-	if (plain)
+	Relation	rel = table->heap;
+
+	if (table->plain)
 	{
+		const int16 *columns = table->pkey->rd_index->indkey.values;
+		Datum		values[INDEX_MAX_KEYS];
+		bool		isnull[INDEX_MAX_KEYS] = {0};
+
+		for (int i = 0; i < table->pkey->rd_index->indnkeyatts; i++)
+			values[i] = slot->tts_values[columns[i] - 1];
 		table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-		index_insert(pkey, slot->tts_values, slot->tts_isnull, &slot->tts_tid,
+		index_insert(table->pkey, values, isnull, &slot->tts_tid,
 					 rel, UNIQUE_CHECK_YES, false, NULL);
 	}
 	else
@@ -314,9 +342,9 @@ insert_row(Relation rel, Relation pkey, bool plain, TupleTableSlot *slot)
  * An empty row for insert_row(); columns that are not ours are NULL.
  */
 static TupleTableSlot *
-make_row(Relation rel)
+make_row(const BurnTable *table)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
 
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
@@ -331,16 +359,31 @@ set_column(TupleTableSlot *slot, AttrNumber column, Datum value)
 }
 
 /*
+ * Sets the columns client_ip, peer and actor, which stand in this order.
+ */
+static void
+set_witness(TupleTableSlot *slot, AttrNumber client_ip, const BurnWitness *witness)
+{
+	if (witness->client_ip != NULL)
+		set_column(slot, client_ip, InetPGetDatum(witness->client_ip));
+	if (witness->peer != NULL)
+		set_column(slot, client_ip + 1, InetPGetDatum(witness->peer));
+	if (witness->actor != NULL)
+		set_column(slot, client_ip + 2, PointerGetDatum(witness->actor));
+}
+
+/*
  * Deletes the row in slot, waiting for nobody.
  */
 static BurnDelete
-delete_row(Relation rel, bool plain, TupleTableSlot *slot)
+delete_row(const BurnTable *table, TupleTableSlot *slot)
 {
+	Relation	rel = table->heap;
 	CommandId	cid = GetCurrentCommandId(true);
 	TM_FailureData failure;
 	TM_Result	result = TM_BeingModified;
 
-	if (plain)
+	if (table->plain)
 		result = table_tuple_delete(rel, &slot->tts_tid, cid, 0, InvalidSnapshot,
 									InvalidSnapshot, false, &failure);
 
@@ -356,7 +399,7 @@ delete_row(Relation rel, bool plain, TupleTableSlot *slot)
 								  locked, cid, LockTupleExclusive,
 								  LockWaitSkip, 0, &failure);
 		ExecDropSingleTupleTableSlot(locked);
-		if (result == TM_Ok && plain)
+		if (result == TM_Ok && table->plain)
 			result = table_tuple_delete(rel, &slot->tts_tid, cid, 0, InvalidSnapshot,
 										InvalidSnapshot, true, &failure);
 		else if (result == TM_Ok)
@@ -389,7 +432,7 @@ delete_row(Relation rel, bool plain, TupleTableSlot *slot)
  * below it.
  */
 static void
-begin_index_scan(BurnScan *scan, Relation heap, Relation pkey,
+begin_index_scan(BurnScan *scan, const BurnTable *table,
 				 StrategyNumber strategy, const unsigned char *id)
 {
 	ScanKeyData key;
@@ -397,11 +440,10 @@ begin_index_scan(BurnScan *scan, Relation heap, Relation pkey,
 	ScanKeyInit(&key, 1, strategy,
 				strategy == BTEqualStrategyNumber ? F_UUID_EQ : F_UUID_LT,
 				UUIDPGetDatum((const pg_uuid_t *) id));
-	scan->heap = heap;
 	InitDirtySnapshot(scan->snapshot);
-	scan->slot = table_slot_create(heap, NULL);
+	scan->slot = table_slot_create(table->heap, NULL);
 	scan->table_scan = NULL;
-	scan->index_scan = index_beginscan(heap, pkey, &scan->snapshot, NULL, 1, 0, SO_NONE);
+	scan->index_scan = index_beginscan(table->heap, table->pkey, &scan->snapshot, NULL, 1, 0, SO_NONE);
 	index_rescan(scan->index_scan, &key, 1, NULL, 0);
 }
 
@@ -463,7 +505,7 @@ void
 note_insert(BurnStore *store, const unsigned char *id, TimestampTz created_at,
 			const BurnFuse *fuse, bytea *sealed)
 {
-	TupleTableSlot *slot = make_row(store->notes);
+	TupleTableSlot *slot = make_row(&store->notes);
 
 	set_column(slot, NOTE_ID, UUIDPGetDatum((const pg_uuid_t *) id));
 	set_column(slot, NOTE_CREATED_AT, TimestampTzGetDatum(created_at));
@@ -471,7 +513,7 @@ note_insert(BurnStore *store, const unsigned char *id, TimestampTz created_at,
 	set_column(slot, NOTE_SEALED, PointerGetDatum(sealed));
 	ExecStoreVirtualTuple(slot);
 
-	insert_row(store->notes, store->notes_pkey, store->notes_plain, slot);
+	insert_row(&store->notes, slot);
 	ExecDropSingleTupleTableSlot(slot);
 	CommandCounterIncrement();
 }
@@ -485,7 +527,7 @@ note_find(BurnStore *store, const unsigned char *id, BurnNote *note)
 	BurnScan	scan;
 	bool		found;
 
-	begin_index_scan(&scan, store->notes, store->notes_pkey, BTEqualStrategyNumber, id);
+	begin_index_scan(&scan, &store->notes, BTEqualStrategyNumber, id);
 	found = next_row(&scan);
 	end_scan(&scan);
 	if (found)
@@ -525,11 +567,11 @@ note_buffer(const BurnNote *note)
 BurnDelete
 note_delete(BurnStore *store, BurnNote *note)
 {
-	BurnDelete	result = delete_row(store->notes, store->notes_plain, note->slot);
+	BurnDelete	result = delete_row(&store->notes, note->slot);
 
 	if (result == DELETE_DONE)
 	{
-		if (!store->notes_plain)
+		if (!store->notes.plain)
 		{
 			BurnNote	again;
 
@@ -537,7 +579,7 @@ note_delete(BurnStore *store, BurnNote *note)
 				ereport(ERROR,
 						(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 						 errmsg("a trigger on table \"%s\" skipped a delete that burn_note relies on",
-								RelationGetRelationName(store->notes))));
+								RelationGetRelationName(store->notes.heap))));
 		}
 		fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
 	}
@@ -559,17 +601,16 @@ note_release(BurnNote *note)
 void
 notes_before(BurnScan *scan, BurnStore *store, const unsigned char *id)
 {
-	begin_index_scan(scan, store->notes, store->notes_pkey, BTLessStrategyNumber, id);
+	begin_index_scan(scan, &store->notes, BTLessStrategyNumber, id);
 }
 
 void
 notes_all(BurnScan *scan, BurnStore *store)
 {
-	scan->heap = store->notes;
 	InitDirtySnapshot(scan->snapshot);
-	scan->slot = table_slot_create(store->notes, NULL);
+	scan->slot = table_slot_create(store->notes.heap, NULL);
 	scan->index_scan = NULL;
-	scan->table_scan = table_beginscan(store->notes, &scan->snapshot, 0, NULL, SO_NONE);
+	scan->table_scan = table_beginscan(store->notes.heap, &scan->snapshot, 0, NULL, SO_NONE);
 }
 
 bool
@@ -596,19 +637,14 @@ notes_end(BurnScan *scan)
 void
 receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 {
-	TupleTableSlot *slot = make_row(store->receipts);
+	TupleTableSlot *slot = make_row(&store->receipts);
 	MemoryContext caller = CurrentMemoryContext;
 
 	set_column(slot, RECEIPT_ID, UUIDPGetDatum((const pg_uuid_t *) receipt->id));
 	set_column(slot, RECEIPT_CREATED_AT, TimestampTzGetDatum(receipt->created_at));
 	set_column(slot, RECEIPT_CLOSED_AT, TimestampTzGetDatum(receipt->closed_at));
 	set_column(slot, RECEIPT_OUTCOME, CharGetDatum(receipt->outcome));
-	if (receipt->witness.client_ip != NULL)
-		set_column(slot, RECEIPT_CLIENT_IP, InetPGetDatum(receipt->witness.client_ip));
-	if (receipt->witness.peer != NULL)
-		set_column(slot, RECEIPT_PEER, InetPGetDatum(receipt->witness.peer));
-	if (receipt->witness.actor != NULL)
-		set_column(slot, RECEIPT_ACTOR, PointerGetDatum(receipt->witness.actor));
+	set_witness(slot, RECEIPT_CLIENT_IP, &receipt->witness);
 	if (receipt->has_seal)
 	{
 		bytea	   *seal = palloc(VARHDRSZ + SEAL_RECEIPT_BYTES);
@@ -621,7 +657,7 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 
 	PG_TRY();
 	{
-		insert_row(store->receipts, store->receipts_pkey, store->receipts_plain, slot);
+		insert_row(&store->receipts, slot);
 	}
 	PG_CATCH();
 	{
@@ -631,7 +667,7 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 		error = CopyErrorData();
 		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION ||
 			error->constraint_name == NULL ||
-			strcmp(error->constraint_name, RelationGetRelationName(store->receipts_pkey)) != 0)
+			strcmp(error->constraint_name, RelationGetRelationName(store->receipts.pkey)) != 0)
 			PG_RE_THROW();
 		FlushErrorState();
 		ereport(ERROR,
@@ -653,7 +689,7 @@ receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt)
 	BurnScan	scan;
 	bool		found;
 
-	begin_index_scan(&scan, store->receipts, store->receipts_pkey, BTEqualStrategyNumber, id);
+	begin_index_scan(&scan, &store->receipts, BTEqualStrategyNumber, id);
 	found = next_row(&scan);
 	if (found)
 	{
@@ -688,11 +724,11 @@ receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt)
 }
 
 /*
- * Deletes up to limit receipts whose ids sort below id, and returns how many.
- * Waits for nobody: a receipt that is being changed stays.
+ * Deletes up to limit rows whose ids sort below id, and returns how many.  Waits
+ * for nobody: a row that is being changed stays.
  */
-int64
-receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
+static int64
+delete_before(const BurnTable *table, const unsigned char *id, int64 limit)
 {
 	BurnScan	scan;
 	int64		deleted = 0;
@@ -700,14 +736,54 @@ receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
 	/* This command may have inserted some of them. */
 	CommandCounterIncrement();
 
-	begin_index_scan(&scan, store->receipts, store->receipts_pkey, BTLessStrategyNumber, id);
+	begin_index_scan(&scan, table, BTLessStrategyNumber, id);
 	while (deleted < limit && next_row(&scan))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!TransactionIdIsValid(scan.snapshot.xmax) &&
-			delete_row(store->receipts, store->receipts_plain, scan.slot) == DELETE_DONE)
+			delete_row(table, scan.slot) == DELETE_DONE)
 			deleted++;
 	}
 	notes_end(&scan);
+	return deleted;
+}
+
+int64
+receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
+{
+	return delete_before(&store->receipts, id, limit);
+}
+
+/*
+ * Records a wrong passphrase: the attempt-th that the note allows.
+ */
+void
+attempt_insert(BurnStore *store, const unsigned char *id, TimestampTz at,
+			   int attempt, const BurnWitness *witness)
+{
+	BurnTable	table;
+	TupleTableSlot *slot;
+
+	open_table(&table, &attempt_shape, store->function, store->lockmode);
+	slot = make_row(&table);
+	set_column(slot, ATTEMPT_ID, UUIDPGetDatum((const pg_uuid_t *) id));
+	set_column(slot, ATTEMPT_AT, TimestampTzGetDatum(at));
+	set_column(slot, ATTEMPT_ATTEMPT, Int16GetDatum(attempt));
+	set_witness(slot, ATTEMPT_CLIENT_IP, witness);
+	ExecStoreVirtualTuple(slot);
+	insert_row(&table, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	close_table(&table);
+}
+
+int64
+attempts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
+{
+	BurnTable	table;
+	int64		deleted;
+
+	open_table(&table, &attempt_shape, store->function, store->lockmode);
+	deleted = delete_before(&table, id, limit);
+	close_table(&table);
 	return deleted;
 }

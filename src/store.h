@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * store.h
- *	  The tables burn_note and burn_receipt, reached without SQL.
+ *	  The tables burn_note, burn_receipt and burn_attempt, reached without SQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,15 +18,19 @@
 #include "src/token.h"
 #include "src/witness.h"
 
-/* The extension's relations, opened for one call. */
+/* One of the extension's tables, opened for one call. */
+typedef struct BurnTable
+{
+	Relation	heap;
+	Relation	pkey;
+	bool		plain;			/* see is_plain() */
+} BurnTable;
+
 typedef struct BurnStore
 {
-	Relation	notes;
-	Relation	notes_pkey;
-	Relation	receipts;
-	Relation	receipts_pkey;
-	bool		notes_plain;	/* see is_plain() */
-	bool		receipts_plain;
+	BurnTable	notes;
+	BurnTable	receipts;
+	Oid			function;		/* any function of the extension */
 	LOCKMODE	lockmode;
 } BurnStore;
 
@@ -64,7 +68,6 @@ typedef enum BurnDelete
 /* A scan over rows, for one note or for many. */
 typedef struct BurnScan
 {
-	Relation	heap;
 	SnapshotData snapshot;
 	IndexScanDesc index_scan;	/* or */
 	TableScanDesc table_scan;
@@ -91,5 +94,9 @@ extern void notes_end(BurnScan *scan);
 extern void receipt_insert(BurnStore *store, const BurnReceipt *receipt);
 extern bool receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt);
 extern int64 receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit);
+
+extern void attempt_insert(BurnStore *store, const unsigned char *id, TimestampTz at,
+						   int attempt, const BurnWitness *witness);
+extern int64 attempts_delete_before(BurnStore *store, const unsigned char *id, int64 limit);
 
 #endif							/* BURN_STORE_H */

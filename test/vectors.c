@@ -209,7 +209,9 @@ refuse_malformed(const char *name)
 static int
 open_sealed(const Sealed *s, unsigned char *opened, size_t *note_bytes)
 {
-	return seal_open(opened, note_bytes, s->bytes, s->count, s->secret, s->half, &s->binding);
+	const SealParts parts = {.secret = s->secret,.half = s->half};
+
+	return seal_open(opened, note_bytes, s->bytes, s->count, &parts, &s->binding);
 }
 
 /*
@@ -263,11 +265,12 @@ refuse_unknown_header(const Sealed *s)
 {
 	const uint8_t unknown_flag = 0x80;
 	Sealed		other = *s;
+	const SealParts parts = {.secret = other.secret,.half = other.half};
 	unsigned char opened[BYTES_MAX];
 	size_t		note_bytes;
 
 	other.count = seal_sealed_bytes(0);
-	seal_note(other.bytes, s->bytes, 0, unknown_flag, other.secret, other.half, &other.binding);
+	seal_note(other.bytes, s->bytes, 0, unknown_flag, &parts, &other.binding);
 	expect(open_sealed(&other, opened, &note_bytes) != 0, "an unknown flag");
 
 	for (int i = 0; i < SEAL_HEADER_BYTES; i++)
@@ -335,6 +338,7 @@ check_note(Sealed *s)
 	unsigned char note[BYTES_MAX];
 	const size_t note_bytes = get_bytes(note, "note");
 	const uint8_t flags = (uint8_t) get_number("flags");
+	const SealParts parts = {.secret = s->secret,.half = s->half};
 	unsigned char key_input[TOKEN_SECRET_BYTES + SEAL_HEADER_BYTES + SEAL_HALF_BYTES];
 	unsigned char key[32];
 	unsigned char opened[BYTES_MAX];
@@ -346,7 +350,7 @@ check_note(Sealed *s)
 	s->binding.attempts_allowed = (uint8_t) get_number("attempts_allowed");
 
 	s->count = seal_sealed_bytes(note_bytes);
-	seal_note(s->bytes, note, note_bytes, flags, s->secret, s->half, &s->binding);
+	seal_note(s->bytes, note, note_bytes, flags, &parts, &s->binding);
 	expect_bytes(s->bytes, s->count, "sealed");
 	expect(seal_flags(s->bytes, s->count) == flags, "seal_flags");
 

@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * create.c
+ *	  Creating a note.
+ *
+ * Draws a token and a key half, seals the note under both, inserts its row.  Never
+ * keeps the note in any other form: it is encrypted where the row is made.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sodium.h>
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "src/compat.h"
+#include "src/create.h"
+#include "src/expiry.h"
+#include "src/passphrase.h"
+#include "src/settings.h"
+#include "src/store.h"
+
+static void
+refuse_size(size_t bytes)
+{
+	if (bytes > (size_t) burn_max_note_size)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("burn note exceeds %d bytes", burn_max_note_size),
+				 errhint("The limit is the setting burn_note.max_note_size.")));
+}
+
+void
+wipe_creating(Creating *c)
+{
+	if (c->note != NULL)
+		sodium_memzero(c->note, VARSIZE_ANY(c->note));
+	if (c->utf8 != NULL)
+		sodium_memzero(c->utf8, strlen(c->utf8));
+	sodium_memzero(c, sizeof(*c));
+}
+
+/*
+ * Seals a note, of UTF-8 where flags say text, and inserts it.
+ */
+void
+create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
+			uint8 flags, const Interval *expires_in, const text *passphrase)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	size_t		sealed_bytes = seal_sealed_bytes(note_bytes);
+	SealParts	parts = {0};
+	SealBinding binding;
+	BurnStore	store;
+	bytea	   *sealed;
+
+	refuse_size(note_bytes);
+	token_make(&c->token, expiry_after(now, expires_in), burn_shard);
+	token_to_receipt(&c->receipt, &c->token);
+	fuse_make(&c->fuse, passphrase != NULL ? burn_max_attempts : 0);
+
+	parts.secret = token_secret(&c->token);
+	parts.half = c->fuse.half;
+	if (passphrase != NULL)
+	{
+		passphrase_begin();
+		passphrase_hash(c->passphrase, &c->token, passphrase);
+		passphrase_end();
+		parts.passphrase = c->passphrase;
+	}
+
+	binding.database = MyDatabaseId;
+	token_note_id(binding.id, &c->receipt);
+	binding.created_at = now;
+	binding.attempts_allowed = c->fuse.attempts_allowed;
+
+	sealed = palloc(VARHDRSZ + sealed_bytes);
+	SET_VARSIZE(sealed, VARHDRSZ + sealed_bytes);
+	seal_note((unsigned char *) VARDATA(sealed), (const unsigned char *) note,
+			  note_bytes, flags, &parts, &binding);
+
+	store_open(&store, function, RowExclusiveLock);
+	note_insert(&store, binding.id, now, &c->fuse, sealed);
+	store_close(&store);
+	pfree(sealed);
+}

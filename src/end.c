@@ -1,0 +1,431 @@
+/*-------------------------------------------------------------------------
+ *
+ * end.c
+ *	  Ending a note: reading, revoking, locking, expiring.
+ *
+ * Whoever ends a note deletes its row and inserts its receipt in the caller's
+ * transaction, and then lights its fuse, which the caller cannot roll back.  The
+ * order is what keeps the promises: all that can fail comes first; what comes
+ * last cannot be undone; and the row's lock, which the delete takes, is what lets
+ * only one caller get that far.  Wrong passphrases alone light a fuse without
+ * that lock, because nobody gets a note by it.
+ *
+ * Nothing here waits for another transaction's end but wait_for_other(), which is
+ * bounded, and passphrase_begin(), whose holders wait for nobody.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sodium.h>
+
+#include "access/xlog.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "src/compat.h"
+#include "src/end.h"
+#include "src/expiry.h"
+#include "src/passphrase.h"
+#include "src/settings.h"
+
+/*
+ * keep is what is returned to the caller.
+ */
+void
+wipe_ending(Ending *e, const text *keep)
+{
+	if (e->opened != NULL && e->opened != keep)
+		sodium_memzero(e->opened, e->opened_bytes);
+	if (e->converted != NULL && e->converted != keep)
+		sodium_memzero(e->converted, VARSIZE(e->converted));
+	sodium_memzero(e, sizeof(*e));
+}
+
+/*
+ * Errors out, before anything is burned, where text in the server's encoding
+ * could not be sent to the client.
+ */
+static void
+try_conversion_to_client(const text *note)
+{
+	int			bytes = VARSIZE(note) - VARHDRSZ;
+	char	   *sent = pg_server_to_client(VARDATA(note), bytes);
+
+	if (sent != VARDATA(note))
+	{
+		sodium_memzero(sent, strlen(sent));
+		pfree(sent);
+	}
+}
+
+/*
+ * Makes the fuse of e->note a tombstone.  Nothing undoes that but a crash before
+ * *lsn is flushed.  False where it is no longer the fuse that the note had; that
+ * attempts were counted meanwhile does not matter.
+ */
+static bool
+light_fuse(BurnStore *store, BurnNote *note, const BurnFuse *tombstone,
+		   XLogRecPtr *lsn)
+{
+	while (!fuse_swap(store->notes.heap, note_buffer(note), note->fuse_on_page,
+					  &note->fuse, tombstone, lsn))
+	{
+		BurnFuse	now;
+
+		fuse_read(&now, note_buffer(note), note->fuse_on_page);
+		if (!fuse_same_half(&now, &note->fuse))
+			return false;
+		note->fuse = now;
+	}
+	note->fuse = *tombstone;
+	return true;
+}
+
+/*
+ * The receipt of this call's note, sealed, and the tombstone that can stand in
+ * for it.
+ */
+static void
+make_receipt(const Ending *e, BurnOutcome outcome, BurnReceipt *receipt,
+			 BurnFuse *tombstone)
+{
+	SealAddress client_ip;
+
+	memcpy(receipt->id, e->id, sizeof(receipt->id));
+	receipt->created_at = e->note.created_at;
+	receipt->closed_at = e->now;
+	receipt->outcome = outcome;
+	witness_now(&receipt->witness, e->client_ip, burn_actor);
+
+	witness_address(&client_ip, e->client_ip);
+	seal_receipt(receipt->seal, token_secret(&e->receipt_token), receipt->id,
+				 receipt->outcome, receipt->created_at, receipt->closed_at,
+				 &client_ip);
+	receipt->has_seal = true;
+	fuse_make_tombstone(tombstone, receipt->outcome, receipt->closed_at,
+						&receipt->witness, receipt->seal);
+}
+
+/*
+ * Takes one of the note's attempts, for good: whatever becomes of the caller's
+ * transaction, and however many try at once.  False where none is left.
+ */
+static bool
+count_attempt(Ending *e)
+{
+	BurnNote   *note = &e->note;
+
+	while (note->fuse.state == FUSE_LIVE && note->fuse.attempts_left > 0)
+	{
+		BurnFuse	counted = note->fuse;
+		XLogRecPtr	lsn;
+
+		counted.attempts_left--;
+		if (fuse_swap(e->store.notes.heap, note_buffer(note), note->fuse_on_page,
+					  &note->fuse, &counted, &lsn))
+		{
+			XLogFlush(lsn);
+			note->fuse = counted;
+			return true;
+		}
+		fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+	}
+	return false;
+}
+
+/*
+ * A wrong passphrase was given.  The last one locks the note: that comes first,
+ * since nothing that fails after it may leave the note open to more.
+ */
+static void
+refuse_passphrase(Ending *e)
+{
+	BurnReceipt receipt;
+	BurnFuse	tombstone;
+	XLogRecPtr	lsn;
+	int			attempt = e->note.fuse.attempts_allowed - e->note.fuse.attempts_left;
+	bool		locked = false;
+
+	make_receipt(e, OUTCOME_LOCKED, &receipt, &tombstone);
+	if (e->note.fuse.attempts_left == 0)
+	{
+		locked = light_fuse(&e->store, &e->note, &tombstone, &lsn);
+		XLogFlush(lsn);
+	}
+
+	attempt_insert(&e->store, e->id, e->now, attempt, &receipt.witness);
+
+	if (locked && note_delete(&e->store, &e->note) == DELETE_DONE)
+		receipt_insert(&e->store, &receipt);
+}
+
+/*
+ * Opens the note that was found, into e->result.  False where its passphrase is
+ * missing or wrong.  Errors out, with nothing burned, where the row does not
+ * authenticate or the note cannot be shown as it is asked for.
+ */
+static bool
+open_note(Ending *e)
+{
+	Datum		stored = note_sealed(&e->note);
+	bytea	   *sealed = DatumGetByteaPP(stored);
+	size_t		sealed_bytes = VARSIZE_ANY_EXHDR(sealed);
+	int			flags = seal_flags((unsigned char *) VARDATA_ANY(sealed), sealed_bytes);
+	SealParts	parts = {0};
+	SealBinding binding;
+	size_t		note_bytes;
+	char	   *server;
+
+	parts.secret = token_secret(&e->token);
+	parts.half = e->note.fuse.half;
+	if (flags >= 0 && (flags & SEAL_HAS_PASSPHRASE))
+	{
+		bool		counted;
+
+		if (e->given_passphrase == NULL)
+			return false;
+		passphrase_begin();
+		counted = count_attempt(e);
+		if (counted)
+			passphrase_hash(e->passphrase, &e->token, e->given_passphrase);
+		passphrase_end();
+		if (!counted)
+			return false;
+		parts.passphrase = e->passphrase;
+	}
+
+	binding.database = MyDatabaseId;
+	memcpy(binding.id, e->id, sizeof(binding.id));
+	binding.created_at = e->note.created_at;
+	binding.attempts_allowed = e->note.fuse.attempts_allowed;
+
+	/*
+	 * The sealed length takes as many bytes as a varlena's header.  So open
+	 * the note where its header belongs, and it is a text without a copy.
+	 */
+	StaticAssertStmt(SEAL_LENGTH_BYTES == VARHDRSZ, "the length makes room for the header");
+	e->opened_bytes = sealed_bytes;
+	e->opened = palloc(Max(sealed_bytes, VARHDRSZ));
+	if (seal_open((unsigned char *) e->opened, &note_bytes,
+				  (const unsigned char *) VARDATA_ANY(sealed), sealed_bytes,
+				  &parts, &binding) != 0)
+	{
+		if (parts.passphrase != NULL)
+		{
+			refuse_passphrase(e);
+			return false;
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("burn note does not authenticate"),
+				 errdetail("Its row was altered, or was sealed in another database.")));
+	}
+	SET_VARSIZE(e->opened, VARHDRSZ + note_bytes);
+	if ((Pointer) sealed != DatumGetPointer(stored))
+		pfree(sealed);
+
+	if ((flags & SEAL_IS_BYTES) != e->flags)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 (flags & SEAL_IS_BYTES) ?
+				 errmsg("burn note holds bytes, not text") :
+				 errmsg("burn note holds text, not bytes"),
+				 errhint("Read it with %s. It is not burned.",
+						 (flags & SEAL_IS_BYTES) ? "burn_read_bytes()" : "burn_read()")));
+	e->result = e->opened;
+	if (flags & SEAL_IS_BYTES)
+		return true;
+
+	server = pg_any_to_server(VARDATA(e->opened), note_bytes, PG_UTF8);
+	if (server != VARDATA(e->opened))
+	{
+		e->result = e->converted = cstring_to_text(server);
+		sodium_memzero(server, strlen(server));
+		pfree(server);
+	}
+	try_conversion_to_client(e->result);
+	return true;
+}
+
+/*
+ * Another transaction has the row, its fuse not lit.  A reader has it for a
+ * moment only, so look again soon.  But it may be a person's DELETE or SELECT
+ * FOR UPDATE: give up after lock_timeout, or else after the time that a
+ * deadlock would take to be found.
+ */
+static void
+wait_for_other(TimestampTz since)
+{
+	int			limit = LockTimeout > 0 ? LockTimeout : DeadlockTimeout;
+
+	if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(), limit))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("could not obtain lock on burn note"),
+				 errdetail("Another transaction has locked its row for longer than %d ms. The note is not burned.",
+						   limit)));
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 1, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * Burns the note that was found, opened if it is to be read, and deleted.  When
+ * this returns, no rollback, crash or failover to a synchronous standby brings
+ * it back.
+ */
+static void
+burn_note(Ending *e)
+{
+	BurnReceipt receipt;
+	BurnFuse	tombstone;
+	XLogRecPtr	lsn;
+
+	make_receipt(e, e->outcome, &receipt, &tombstone);
+	receipt_insert(&e->store, &receipt);
+	CHECK_FOR_INTERRUPTS();
+
+	if (!light_fuse(&e->store, &e->note, &tombstone, &lsn))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not burn note because it was locked by wrong passphrases meanwhile")));
+	XLogFlush(lsn);
+	if (fuse_confirm(lsn))
+		return;
+
+	if (e->outcome != OUTCOME_READ)
+		ereport(ERROR,
+				(errcode(ERRCODE_IO_ERROR),
+				 errmsg("burn note is revoked here, but no synchronous standby confirmed"),
+				 errdetail("After a failover it could still be read.")));
+
+	make_receipt(e, OUTCOME_WITHHELD, &receipt, &tombstone);
+	(void) light_fuse(&e->store, &e->note, &tombstone, &lsn);
+	XLogFlush(lsn);
+	ereport(ERROR,
+			(errcode(ERRCODE_IO_ERROR),
+			 errmsg("burn note is burned and withheld: no synchronous standby confirmed"),
+			 errdetail("After a failover it could have been read a second time.")));
+}
+
+/*
+ * Writes the receipt of a note whose fuse is lit and whose row the caller's
+ * transaction has deleted.
+ */
+static void
+write_receipt_from_tombstone(BurnStore *store, const BurnNote *note)
+{
+	BurnReceipt receipt;
+
+	/* A row that somebody put back after its end has its receipt already. */
+	if (receipt_find(store, note->id, &receipt))
+		return;
+
+	memcpy(receipt.id, note->id, sizeof(receipt.id));
+	receipt.created_at = note->created_at;
+	receipt.closed_at = fuse_closed_at(&note->fuse);
+	receipt.outcome = note->fuse.state;
+	fuse_witness(&receipt.witness, &note->fuse);
+	receipt.has_seal = receipt.outcome != OUTCOME_EXPIRED;
+	memcpy(receipt.seal, note->fuse.seal, sizeof(receipt.seal));
+	receipt_insert(store, &receipt);
+}
+
+/*
+ * Ends the note of e->id: true where this call did, e->result then is the note
+ * if it was to be read; false where there is none to be had.
+ */
+static bool
+end_by_token(Ending *e)
+{
+	while (note_find(&e->store, e->id, &e->note))
+	{
+		bool		live = e->note.fuse.state == FUSE_LIVE;
+		BurnDelete	deleted = DELETE_BUSY;
+
+		if (live && e->outcome == OUTCOME_READ && e->result == NULL && !open_note(e))
+		{
+			note_release(&e->note);
+			return false;
+		}
+
+		if (!e->note.busy && (live || fuse_is_lit(&e->note.fuse)))
+			deleted = note_delete(&e->store, &e->note);
+
+		if (deleted == DELETE_DONE)
+		{
+			/* Whether we burn it or finish a burn is decided only now. */
+			live = e->note.fuse.state == FUSE_LIVE;
+			if (live)
+				burn_note(e);
+			else
+				write_receipt_from_tombstone(&e->store, &e->note);
+		}
+		note_release(&e->note);
+
+		if (deleted == DELETE_DONE)
+			return live;
+		if (!live)
+			return false;
+		if (deleted == DELETE_BUSY)
+			wait_for_other(e->now);
+	}
+	return false;
+}
+
+/*
+ * The same for a token that was parsed into e->token, expiry included.
+ */
+bool
+end_note_of(Ending *e, Oid function)
+{
+	bool		ended;
+
+	token_to_receipt(&e->receipt_token, &e->token);
+	token_note_id(e->id, &e->receipt_token);
+	e->now = GetCurrentTimestamp();
+	if (from_unix_milliseconds(note_id_expires(e->id)) <= e->now)
+		return false;
+
+	store_open(&e->store, function, RowExclusiveLock);
+	ended = end_by_token(e);
+	store_close(&e->store);
+	return ended;
+}
+
+/*
+ * Ends a note that a scan has found expired or lit, and tells whether it did:
+ * not where another transaction has the row.
+ */
+bool
+end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
+{
+	if (note->busy || note_delete(store, note) != DELETE_DONE)
+		return false;
+
+	if (!fuse_is_lit(&note->fuse))
+	{
+		BurnFuse	tombstone;
+		XLogRecPtr	lsn;
+
+		/*
+		 * The key half must not lie about in the dead row.  This needs no
+		 * flush: a note that a crash brings back has still expired.
+		 */
+		fuse_make_tombstone(&tombstone, OUTCOME_EXPIRED, now, &(BurnWitness) {0}, NULL);
+		if (note->fuse.state == FUSE_VOID)
+			note->fuse = tombstone;
+		else if (!light_fuse(store, note, &tombstone, &lsn))
+			fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+	}
+	write_receipt_from_tombstone(store, note);
+	return true;
+}

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * expiry.c
+ *	  When a note expires.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+#include "src/expiry.h"
+#include "src/settings.h"
+
+/*
+ * Milliseconds since the Unix epoch, rounded down; and a time from them.
+ */
+uint64
+unix_milliseconds(TimestampTz time)
+{
+	return (time + SECS_PER_DAY * USECS_PER_SEC *
+			(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) / 1000;
+}
+
+TimestampTz
+from_unix_milliseconds(uint64 milliseconds)
+{
+	return (TimestampTz) milliseconds * 1000 - SECS_PER_DAY * USECS_PER_SEC *
+		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
+}
+
+/*
+ * When a note that is created now expires, in milliseconds since the Unix
+ * epoch.  expires_in is NULL for the default.
+ */
+uint64
+expiry_after(TimestampTz now, const Interval *expires_in)
+{
+	const double month = (double) DAYS_PER_MONTH * USECS_PER_DAY;
+	double		estimate = burn_default_ttl * (double) USECS_PER_SEC;
+	TimestampTz expires;
+
+	/* A rough check first: the exact sum overflows for the likes of infinity. */
+	if (expires_in != NULL)
+		estimate = expires_in->month * month +
+			expires_in->day * (double) USECS_PER_DAY + expires_in->time;
+	if (estimate > 2.0 * burn_max_ttl * USECS_PER_SEC + month)
+		expires = DT_NOEND;
+	else if (estimate < -month)
+		expires = now;
+	else if (expires_in == NULL)
+		expires = now + burn_default_ttl * USECS_PER_SEC;
+	else
+		expires = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+														  TimestampTzGetDatum(now),
+														  PointerGetDatum(expires_in)));
+
+	if (expires <= now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("expires_in must be greater than zero")));
+	if (expires - now > burn_max_ttl * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a burn note cannot live longer than %d seconds", burn_max_ttl),
+				 errhint("The limit is the setting burn_note.max_ttl.")));
+	return unix_milliseconds(expires - 1) + 1;
+}

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  The settings, which burn_note.c defines.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef BURN_SETTINGS_H
+#define BURN_SETTINGS_H
+
+extern int	burn_default_ttl;	/* seconds */
+extern int	burn_max_ttl;		/* seconds */
+extern int	burn_max_note_size; /* bytes */
+extern int	burn_max_attempts;
+extern int	burn_receipt_retention; /* seconds, 0 keeps for ever */
+extern int	burn_shard;
+extern char *burn_actor;
+
+#endif							/* BURN_SETTINGS_H */
