@@ -42,7 +42,8 @@ CREATE TABLE burn_note (
 	id uuid PRIMARY KEY,
 	created_at timestamptz NOT NULL,
 	fuse burn_fuse NOT NULL,
-	sealed bytea NOT NULL
+	sealed bytea NOT NULL,
+	creator oid
 ) USING heap WITH (
 	-- a queue: rows come, live for days, and go
 	autovacuum_vacuum_scale_factor = 0.02,
@@ -61,6 +62,11 @@ COMMENT ON COLUMN burn_note.id IS 'burn_note_id(token); begins with the time of 
 COMMENT ON COLUMN burn_note.created_at IS 'when burn_create() was called';
 COMMENT ON COLUMN burn_note.fuse IS 'half of the key; once the note is read, who read it and when, even if that transaction rolled back';
 COMMENT ON COLUMN burn_note.sealed IS 'header, then XChaCha20-Poly1305 of the padded note';
+
+COMMENT ON COLUMN burn_note.creator IS 'role that it is counted for under burn_note.max_pending; NULL if there was no limit';
+
+CREATE INDEX burn_note_creator_idx ON burn_note (creator) WHERE creator IS NOT NULL;
+COMMENT ON INDEX burn_note_creator_idx IS 'counts a role''s notes for burn_note.max_pending';
 
 CREATE FUNCTION burn_note_refuse_update() RETURNS trigger
 	AS 'MODULE_PATHNAME' LANGUAGE C;
@@ -267,3 +273,34 @@ REVOKE ALL ON FUNCTION burn_purge(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION burn_purge(integer) TO @extowner@ WITH GRANT OPTION;
 COMMENT ON FUNCTION burn_purge(integer) IS
 'finishes burns that were rolled back, ends notes that have expired, removes as many receipts past burn_note.receipt_retention; returns how many rows it removed, 0 if there is nothing to do; waits for nobody';
+
+-- Counting.
+
+CREATE FUNCTION burn_stats_counters(
+	OUT created bigint, OUT read bigint, OUT misses bigint, OUT wrong_passphrases bigint,
+	OUT locked bigint, OUT revoked bigint, OUT expired bigint, OUT withheld bigint,
+	OUT finished bigint, OUT stats_reset timestamptz)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION burn_stats_counters() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION burn_stats_counters() TO @extowner@ WITH GRANT OPTION;
+GRANT EXECUTE ON FUNCTION burn_stats_counters() TO pg_monitor;
+COMMENT ON FUNCTION burn_stats_counters() IS
+'what has happened to notes in all of the server''s databases since stats_reset; NULLs if burn_note is not preloaded';
+
+CREATE FUNCTION burn_stats_reset() RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL SAFE;
+REVOKE ALL ON FUNCTION burn_stats_reset() FROM PUBLIC;
+COMMENT ON FUNCTION burn_stats_reset() IS 'sets the counters of burn_stats to zero, for all of the server''s databases';
+
+CREATE VIEW burn_stats AS
+	SELECT c.*, n.pending_notes, n.pending_bytes
+	FROM @extschema@.burn_stats_counters() AS c,
+		(SELECT pg_catalog.count(*) AS pending_notes,
+			coalesce(pg_catalog.sum(pg_catalog.pg_column_size(sealed)), 0) AS pending_bytes
+			FROM @extschema@.burn_note
+			WHERE fuse::pg_catalog.text OPERATOR(pg_catalog.=) 'sealed') AS n;
+REVOKE ALL ON burn_stats FROM PUBLIC;
+GRANT SELECT ON burn_stats TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT ON burn_stats TO pg_monitor;
+COMMENT ON VIEW burn_stats IS
+'counters of all of the server''s databases since stats_reset, and this database''s notes that wait to be read, with the bytes that they take sealed';

@@ -31,6 +31,7 @@
  * src/fuse.c	the key half that a rollback cannot restore
  * src/store.c	the two tables
  * src/witness.c	who, and from where
+ * src/stats.c	counters
  *
  *-------------------------------------------------------------------------
  */
@@ -54,20 +55,24 @@
 #include "src/end.h"
 #include "src/expiry.h"
 #include "src/settings.h"
+#include "src/stats.h"
 
 PG_MODULE_MAGIC;
 
 #define MINUTE	60
 #define DAY		(24 * 60 * MINUTE)
+#define ACTOR_BYTES_MAX 1024
 
 /* Settings: see src/settings.h. */
 int			burn_default_ttl;
 int			burn_max_ttl;
 int			burn_max_note_size;
 int			burn_max_attempts;
+int			burn_max_pending;
 int			burn_receipt_retention;
 int			burn_shard;
 char	   *burn_actor;
+char	   *burn_notify_channel;
 
 PG_FUNCTION_INFO_V1(burn_create);
 PG_FUNCTION_INFO_V1(burn_create_bytes);
@@ -81,6 +86,27 @@ PG_FUNCTION_INFO_V1(burn_purge);
 PG_FUNCTION_INFO_V1(burn_note_refuse_update);
 
 void		_PG_init(void);
+
+static bool
+check_length(const char *value, size_t limit)
+{
+	if (strlen(value) <= limit)
+		return true;
+	GUC_check_errdetail("It has more than %zu bytes.", limit);
+	return false;
+}
+
+static bool
+check_actor(char **newval, void **extra, GucSource source)
+{
+	return check_length(*newval, ACTOR_BYTES_MAX);
+}
+
+static bool
+check_notify_channel(char **newval, void **extra, GucSource source)
+{
+	return check_length(*newval, NAMEDATALEN - 1);
+}
 
 static void
 define_settings(void)
@@ -137,6 +163,19 @@ define_settings(void)
 							NULL,
 							NULL);
 
+	DefineCustomIntVariable("burn_note.max_pending",
+							"How many notes of a role may wait to be read.",
+							"0 is no limit. Notes that the role created while it had no limit are not counted.",
+							&burn_max_pending,
+							0,
+							0,
+							1000000,
+							PGC_SUSET,
+							0,
+							NULL,
+							NULL,
+							NULL);
+
 	DefineCustomIntVariable("burn_note.receipt_retention",
 							"How long after its note's expiry burn_purge() keeps a receipt.",
 							"0 keeps receipts for ever.",
@@ -170,7 +209,18 @@ define_settings(void)
 							   "",
 							   PGC_USERSET,
 							   0,
+							   check_actor,
 							   NULL,
+							   NULL);
+
+	DefineCustomStringVariable("burn_note.notify_channel",
+							   "Channel that is notified of each receipt: the note's id and the outcome.",
+							   "Empty notifies nobody. A transaction that ends a note can then not be prepared.",
+							   &burn_notify_channel,
+							   "",
+							   PGC_SUSET,
+							   0,
+							   check_notify_channel,
 							   NULL,
 							   NULL);
 
@@ -186,6 +236,7 @@ _PG_init(void)
 				 errmsg("could not initialize libsodium")));
 
 	define_settings();
+	stats_start();
 
 #ifdef BURN_TEST_NO_FUSE
 	ereport(WARNING,
@@ -365,6 +416,8 @@ read_note(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 		ending.given_passphrase = get_passphrase(fcinfo, 2);
 		if (end_note_of(&ending, fcinfo->flinfo->fn_oid))
 			result = ending.result;
+		else
+			stats_count(COUNT_MISSES);
 	}
 	PG_FINALLY();
 	{

@@ -20,6 +20,7 @@
 #include "src/expiry.h"
 #include "src/passphrase.h"
 #include "src/settings.h"
+#include "src/stats.h"
 #include "src/store.h"
 
 static void
@@ -30,6 +31,23 @@ refuse_size(size_t bytes)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("burn note exceeds %d bytes", burn_max_note_size),
 				 errhint("The limit is the setting burn_note.max_note_size.")));
+}
+
+/*
+ * Errors out where the current role has more notes than it may.  The new one is
+ * among them, and so are those of transactions in progress: of two that want
+ * the last place at the same time both may be refused, but none is let in too
+ * many.
+ */
+static void
+refuse_many(BurnStore *store)
+{
+	if (notes_of_creator(store, GetUserId(), burn_max_pending + 1) > burn_max_pending)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("role \"%s\" has %d notes that wait to be read",
+						GetUserNameFromId(GetUserId(), false), burn_max_pending),
+				 errhint("The limit is the setting burn_note.max_pending.")));
 }
 
 void
@@ -82,7 +100,11 @@ create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
 			  note_bytes, flags, &parts, &binding);
 
 	store_open(&store, function, RowExclusiveLock);
-	note_insert(&store, binding.id, now, &c->fuse, sealed);
+	note_insert(&store, binding.id, now, &c->fuse, sealed,
+				burn_max_pending > 0 ? GetUserId() : InvalidOid);
+	if (burn_max_pending > 0)
+		refuse_many(&store);
 	store_close(&store);
 	pfree(sealed);
+	stats_count(COUNT_CREATED);
 }

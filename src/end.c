@@ -20,12 +20,15 @@
 #include <sodium.h>
 
 #include "access/xlog.h"
+#include "commands/async.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 #include "utils/wait_event.h"
 
 #include "src/compat.h"
@@ -33,6 +36,7 @@
 #include "src/expiry.h"
 #include "src/passphrase.h"
 #include "src/settings.h"
+#include "src/stats.h"
 
 /*
  * keep is what is returned to the caller.
@@ -113,6 +117,25 @@ make_receipt(const Ending *e, BurnOutcome outcome, BurnReceipt *receipt,
 }
 
 /*
+ * Inserts a receipt, and notifies of it when the transaction commits.
+ */
+static void
+give_receipt(BurnStore *store, const BurnReceipt *receipt)
+{
+	receipt_insert(store, receipt);
+
+	if (burn_notify_channel[0] != '\0')
+	{
+		Datum		id = UUIDPGetDatum((const pg_uuid_t *) receipt->id);
+
+		Async_Notify(burn_notify_channel,
+					 psprintf("%s %s",
+							  DatumGetCString(DirectFunctionCall1(uuid_out, id)),
+							  fuse_state_name(receipt->outcome)));
+	}
+}
+
+/*
  * Takes one of the note's attempts, for good: whatever becomes of the caller's
  * transaction, and however many try at once.  False where none is left.
  */
@@ -152,17 +175,20 @@ refuse_passphrase(Ending *e)
 	int			attempt = e->note.fuse.attempts_allowed - e->note.fuse.attempts_left;
 	bool		locked = false;
 
+	stats_count(COUNT_WRONG_PASSPHRASES);
 	make_receipt(e, OUTCOME_LOCKED, &receipt, &tombstone);
 	if (e->note.fuse.attempts_left == 0)
 	{
 		locked = light_fuse(&e->store, &e->note, &tombstone, &lsn);
 		XLogFlush(lsn);
+		if (locked)
+			stats_count(COUNT_LOCKED);
 	}
 
 	attempt_insert(&e->store, e->id, e->now, attempt, &receipt.witness);
 
 	if (locked && note_delete(&e->store, &e->note) == DELETE_DONE)
-		receipt_insert(&e->store, &receipt);
+		give_receipt(&e->store, &receipt);
 }
 
 /*
@@ -290,7 +316,7 @@ burn_note(Ending *e)
 	XLogRecPtr	lsn;
 
 	make_receipt(e, e->outcome, &receipt, &tombstone);
-	receipt_insert(&e->store, &receipt);
+	give_receipt(&e->store, &receipt);
 	CHECK_FOR_INTERRUPTS();
 
 	if (!light_fuse(&e->store, &e->note, &tombstone, &lsn))
@@ -299,7 +325,10 @@ burn_note(Ending *e)
 				 errmsg("could not burn note because it was locked by wrong passphrases meanwhile")));
 	XLogFlush(lsn);
 	if (fuse_confirm(lsn))
+	{
+		stats_count(e->outcome == OUTCOME_READ ? COUNT_READ : COUNT_REVOKED);
 		return;
+	}
 
 	if (e->outcome != OUTCOME_READ)
 		ereport(ERROR,
@@ -310,6 +339,7 @@ burn_note(Ending *e)
 	make_receipt(e, OUTCOME_WITHHELD, &receipt, &tombstone);
 	(void) light_fuse(&e->store, &e->note, &tombstone, &lsn);
 	XLogFlush(lsn);
+	stats_count(COUNT_WITHHELD);
 	ereport(ERROR,
 			(errcode(ERRCODE_IO_ERROR),
 			 errmsg("burn note is burned and withheld: no synchronous standby confirmed"),
@@ -336,7 +366,7 @@ write_receipt_from_tombstone(BurnStore *store, const BurnNote *note)
 	fuse_witness(&receipt.witness, &note->fuse);
 	receipt.has_seal = receipt.outcome != OUTCOME_EXPIRED;
 	memcpy(receipt.seal, note->fuse.seal, sizeof(receipt.seal));
-	receipt_insert(store, &receipt);
+	give_receipt(store, &receipt);
 }
 
 /*
@@ -367,7 +397,10 @@ end_by_token(Ending *e)
 			if (live)
 				burn_note(e);
 			else
+			{
 				write_receipt_from_tombstone(&e->store, &e->note);
+				stats_count(COUNT_FINISHED);
+			}
 		}
 		note_release(&e->note);
 
@@ -411,6 +444,7 @@ end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
 	if (note->busy || note_delete(store, note) != DELETE_DONE)
 		return false;
 
+	stats_count(fuse_is_lit(&note->fuse) ? COUNT_FINISHED : COUNT_EXPIRED);
 	if (!fuse_is_lit(&note->fuse))
 	{
 		BurnFuse	tombstone;

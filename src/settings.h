@@ -12,8 +12,10 @@ extern int	burn_default_ttl;	/* seconds */
 extern int	burn_max_ttl;		/* seconds */
 extern int	burn_max_note_size; /* bytes */
 extern int	burn_max_attempts;
+extern int	burn_max_pending;	/* notes of a role, 0 for no limit */
 extern int	burn_receipt_retention; /* seconds, 0 keeps for ever */
 extern int	burn_shard;
 extern char *burn_actor;
+extern char *burn_notify_channel;	/* '' for none */
 
 #endif							/* BURN_SETTINGS_H */

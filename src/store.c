@@ -52,6 +52,7 @@
 #include "utils/uuid.h"
 
 #include "src/compat.h"
+#include "src/expiry.h"
 #include "src/store.h"
 
 /* Columns, as burn_note--1.0.sql orders them. */
@@ -61,7 +62,8 @@ enum
 	NOTE_CREATED_AT,
 	NOTE_FUSE,
 	NOTE_SEALED,
-	NOTE_COLUMNS = NOTE_SEALED
+	NOTE_CREATOR,
+	NOTE_COLUMNS = NOTE_CREATOR
 };
 
 enum
@@ -99,16 +101,19 @@ typedef struct Shape
 	int			columns;
 	int			required;		/* so many first columns are never NULL */
 	Oid			types[RECEIPT_COLUMNS]; /* InvalidOid stands for burn_fuse */
+	int			second_key;		/* column of its second index, 0 if it has one */
 
 	bool		valid;			/* is what follows? */
 	Oid			heap;
 	Oid			pkey;
+	Oid			second;
 	bool		plain;
 } Shape;
 
 static Shape note_shape = {
 	.name = "burn_note",.columns = NOTE_COLUMNS,.required = NOTE_SEALED,
-	.types = {UUIDOID, TIMESTAMPTZOID, InvalidOid, BYTEAOID}
+	.types = {UUIDOID, TIMESTAMPTZOID, InvalidOid, BYTEAOID, OIDOID},
+	.second_key = NOTE_CREATOR
 };
 
 static Shape receipt_shape = {
@@ -134,7 +139,7 @@ forget(Datum arg, Oid relid)
 
 /*
  * May rows of rel be written and deleted without the executor?  Only where
- * nothing but its primary key wants to know of them.
+ * nothing but its own indexes wants to know of them.
  */
 static bool
 is_plain(Relation rel, const Shape *shape)
@@ -145,7 +150,7 @@ is_plain(Relation rel, const Shape *shape)
 	bool		plain;
 
 	plain = tupdesc->natts == shape->columns &&
-		list_length(indexes) == 1 &&
+		list_length(indexes) == (shape->second_key > 0 ? 2 : 1) &&
 		tupdesc->constr->num_check == 0 && tupdesc->constr->num_defval == 0 &&
 		(triggers == NULL ||
 		 !(triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
@@ -154,6 +159,28 @@ is_plain(Relation rel, const Shape *shape)
 		plain = plain && !TupleDescAttr(tupdesc, i)->attnotnull;
 	list_free(indexes);
 	return plain;
+}
+
+/*
+ * An index of rel whose first column is the given one.
+ */
+static Oid
+index_on(Relation rel, AttrNumber column)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	Oid			found = InvalidOid;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (index->rd_index->indkey.values[0] == column)
+			found = RelationGetRelid(index);
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	return found;
 }
 
 /*
@@ -177,7 +204,9 @@ learn_table(Shape *shape)
 	}
 
 	shape->pkey = RelationGetPrimaryKeyIndex(rel, false);
-	if (!fits || !OidIsValid(shape->pkey))
+	shape->second = shape->second_key > 0 ? index_on(rel, shape->second_key) : InvalidOid;
+	if (!fits || !OidIsValid(shape->pkey) ||
+		(shape->second_key > 0 && !OidIsValid(shape->second)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not as this version of burn_note made it",
@@ -302,6 +331,23 @@ end_executor(EState *estate, ResultRelInfo *result_rel)
 }
 
 /*
+ * Inserts the index entry of the row that was just inserted.
+ */
+static void
+insert_entry(Relation rel, Relation index, TupleTableSlot *slot)
+{
+	const int16 *columns = index->rd_index->indkey.values;
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS] = {0};
+
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+		values[i] = slot->tts_values[columns[i] - 1];
+	index_insert(index, values, isnull, &slot->tts_tid, rel,
+				 index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+				 false, NULL);
+}
+
+/*
  * Inserts the row in slot.  Errors out where a trigger keeps it from being
  * inserted: the caller's promise would rest on a row that is not there.
  */
@@ -312,15 +358,8 @@ insert_row(const BurnTable *table, TupleTableSlot *slot)
 
 	if (table->plain)
 	{
-		const int16 *columns = table->pkey->rd_index->indkey.values;
-		Datum		values[INDEX_MAX_KEYS];
-		bool		isnull[INDEX_MAX_KEYS] = {0};
-
-		for (int i = 0; i < table->pkey->rd_index->indnkeyatts; i++)
-			values[i] = slot->tts_values[columns[i] - 1];
 		table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-		index_insert(table->pkey, values, isnull, &slot->tts_tid,
-					 rel, UNIQUE_CHECK_YES, false, NULL);
+		insert_entry(rel, table->pkey, slot);
 	}
 	else
 	{
@@ -428,23 +467,38 @@ delete_row(const BurnTable *table, TupleTableSlot *slot)
 }
 
 /*
- * Starts a scan in the order of ids: of the one equal to id, or of those
- * below it.
+ * Starts a scan in the order of the table's index: of the rows whose key is
+ * equal to, or less than, the one given.
  */
 static void
-begin_index_scan(BurnScan *scan, const BurnTable *table,
-				 StrategyNumber strategy, const unsigned char *id)
+begin_index_scan(BurnScan *scan, const BurnTable *table, StrategyNumber strategy,
+				 RegProcedure comparison, Datum value)
 {
 	ScanKeyData key;
 
-	ScanKeyInit(&key, 1, strategy,
-				strategy == BTEqualStrategyNumber ? F_UUID_EQ : F_UUID_LT,
-				UUIDPGetDatum((const pg_uuid_t *) id));
+	ScanKeyInit(&key, 1, strategy, comparison, value);
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(table->heap, NULL);
 	scan->table_scan = NULL;
 	scan->index_scan = index_beginscan(table->heap, table->pkey, &scan->snapshot, NULL, 1, 0, SO_NONE);
 	index_rescan(scan->index_scan, &key, 1, NULL, 0);
+}
+
+/*
+ * The same by id: of the one equal to it, or of those that sort below it.
+ */
+static void
+begin_lookup(BurnScan *scan, const BurnTable *table, const unsigned char *id)
+{
+	begin_index_scan(scan, table, BTEqualStrategyNumber, F_UUID_EQ,
+					 UUIDPGetDatum((const pg_uuid_t *) id));
+}
+
+static void
+begin_range(BurnScan *scan, const BurnTable *table, const unsigned char *id)
+{
+	begin_index_scan(scan, table, BTLessStrategyNumber, F_UUID_LT,
+					 UUIDPGetDatum((const pg_uuid_t *) id));
 }
 
 /*
@@ -499,11 +553,12 @@ look(const BurnScan *scan, BurnNote *note)
 
 /*
  * Adds a note.  Later commands of this transaction see it, and so do later
- * calls in the same statement.
+ * calls in the same statement.  creator is the role to count it for, InvalidOid
+ * for none: then it costs no index entry.
  */
 void
 note_insert(BurnStore *store, const unsigned char *id, TimestampTz created_at,
-			const BurnFuse *fuse, bytea *sealed)
+			const BurnFuse *fuse, bytea *sealed, Oid creator)
 {
 	TupleTableSlot *slot = make_row(&store->notes);
 
@@ -511,11 +566,51 @@ note_insert(BurnStore *store, const unsigned char *id, TimestampTz created_at,
 	set_column(slot, NOTE_CREATED_AT, TimestampTzGetDatum(created_at));
 	set_column(slot, NOTE_FUSE, PointerGetDatum(fuse));
 	set_column(slot, NOTE_SEALED, PointerGetDatum(sealed));
+	if (OidIsValid(creator))
+		set_column(slot, NOTE_CREATOR, ObjectIdGetDatum(creator));
 	ExecStoreVirtualTuple(slot);
 
 	insert_row(&store->notes, slot);
+	if (OidIsValid(creator) && store->notes.plain)
+	{
+		Relation	index = index_open(note_shape.second, store->lockmode);
+
+		insert_entry(store->notes.heap, index, slot);
+		index_close(index, NoLock);
+	}
 	ExecDropSingleTupleTableSlot(slot);
 	CommandCounterIncrement();
+}
+
+/*
+ * How many notes of creator wait to be read, but no more than limit.  Those of
+ * transactions in progress count: they may yet be committed.
+ */
+int
+notes_of_creator(BurnStore *store, Oid creator, int limit)
+{
+	Relation	index = index_open(note_shape.second, store->lockmode);
+	const BurnTable by_creator = {.heap = store->notes.heap,.pkey = index};
+	uint64		now = unix_milliseconds(GetCurrentTimestamp());
+	BurnScan	scan;
+	int			count = 0;
+
+	begin_index_scan(&scan, &by_creator, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(creator));
+	while (count < limit &&
+		   index_getnext_slot(scan.index_scan, ForwardScanDirection, scan.slot))
+	{
+		const Datum *values = scan.slot->tts_values;
+
+		CHECK_FOR_INTERRUPTS();
+		slot_getsomeattrs(scan.slot, NOTE_FUSE);
+		if (((BurnFuse *) DatumGetPointer(values[NOTE_FUSE - 1]))->state == FUSE_LIVE &&
+			note_id_expires(DatumGetUUIDP(values[NOTE_ID - 1])->data) > now)
+			count++;
+	}
+	end_scan(&scan);
+	ExecDropSingleTupleTableSlot(scan.slot);
+	index_close(index, NoLock);
+	return count;
 }
 
 /*
@@ -527,7 +622,7 @@ note_find(BurnStore *store, const unsigned char *id, BurnNote *note)
 	BurnScan	scan;
 	bool		found;
 
-	begin_index_scan(&scan, &store->notes, BTEqualStrategyNumber, id);
+	begin_lookup(&scan, &store->notes, id);
 	found = next_row(&scan);
 	end_scan(&scan);
 	if (found)
@@ -601,7 +696,7 @@ note_release(BurnNote *note)
 void
 notes_before(BurnScan *scan, BurnStore *store, const unsigned char *id)
 {
-	begin_index_scan(scan, &store->notes, BTLessStrategyNumber, id);
+	begin_range(scan, &store->notes, id);
 }
 
 void
@@ -689,7 +784,7 @@ receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt)
 	BurnScan	scan;
 	bool		found;
 
-	begin_index_scan(&scan, &store->receipts, BTEqualStrategyNumber, id);
+	begin_lookup(&scan, &store->receipts, id);
 	found = next_row(&scan);
 	if (found)
 	{
@@ -736,7 +831,7 @@ delete_before(const BurnTable *table, const unsigned char *id, int64 limit)
 	/* This command may have inserted some of them. */
 	CommandCounterIncrement();
 
-	begin_index_scan(&scan, table, BTLessStrategyNumber, id);
+	begin_range(&scan, table, id);
 	while (deleted < limit && next_row(&scan))
 	{
 		CHECK_FOR_INTERRUPTS();

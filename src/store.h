@@ -79,7 +79,8 @@ extern void store_close(BurnStore *store);
 
 extern void note_insert(BurnStore *store, const unsigned char *id,
 						TimestampTz created_at, const BurnFuse *fuse,
-						bytea *sealed);
+						bytea *sealed, Oid creator);
+extern int	notes_of_creator(BurnStore *store, Oid creator, int limit);
 extern bool note_find(BurnStore *store, const unsigned char *id, BurnNote *note);
 extern Datum note_sealed(const BurnNote *note);
 extern Buffer note_buffer(const BurnNote *note);

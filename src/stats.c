@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * stats.c
+ *	  Counters of what happens to notes, for monitoring.
+ *
+ * They lie in shared memory if the library is preloaded, count for all of the
+ * server's databases since its start or the last burn_stats_reset(), and are
+ * atomic: no lock is taken.  What is counted has happened, even if the caller's
+ * transaction then rolls back; but for a note that was created so.  Not
+ * preloaded, nothing is counted and burn_stats_counters() answers NULLs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#include "src/stats.h"
+
+typedef struct SharedStats
+{
+	pg_atomic_uint64 counters[COUNTERS];
+	pg_atomic_uint64 reset_at;	/* a TimestampTz */
+} SharedStats;
+
+/* NULL unless preloaded. */
+static SharedStats *stats = NULL;
+
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+PG_FUNCTION_INFO_V1(burn_stats_counters);
+PG_FUNCTION_INFO_V1(burn_stats_reset);
+
+static void
+request_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(SharedStats)));
+}
+
+static void
+reset(void)
+{
+	for (int i = 0; i < COUNTERS; i++)
+		pg_atomic_write_u64(&stats->counters[i], 0);
+	pg_atomic_write_u64(&stats->reset_at, GetCurrentTimestamp());
+}
+
+static void
+attach_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	stats = ShmemInitStruct("burn_note", sizeof(SharedStats), &found);
+	if (!found)
+	{
+		for (int i = 0; i < COUNTERS; i++)
+			pg_atomic_init_u64(&stats->counters[i], 0);
+		pg_atomic_init_u64(&stats->reset_at, GetCurrentTimestamp());
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/*
+ * For _PG_init(): asks for the memory if the library is being preloaded.
+ */
+void
+stats_start(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = attach_memory;
+}
+
+void
+stats_count(BurnCounter counter)
+{
+	if (stats != NULL)
+		pg_atomic_fetch_add_u64(&stats->counters[counter], 1);
+}
+
+/*
+ * burn_stats_counters() -> record: the counters in order, then reset_at
+ */
+Datum
+burn_stats_counters(PG_FUNCTION_ARGS)
+{
+	Datum		values[COUNTERS + 1] = {0};
+	bool		isnull[COUNTERS + 1] = {0};
+	TupleDesc	tupdesc;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	if (stats == NULL)
+		memset(isnull, true, sizeof(isnull));
+	else
+	{
+		for (int i = 0; i < COUNTERS; i++)
+			values[i] = Int64GetDatum(pg_atomic_read_u64(&stats->counters[i]));
+		values[COUNTERS] = TimestampTzGetDatum(pg_atomic_read_u64(&stats->reset_at));
+	}
+
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, isnull)));
+}
+
+/*
+ * burn_stats_reset() -> void
+ */
+Datum
+burn_stats_reset(PG_FUNCTION_ARGS)
+{
+	if (stats != NULL)
+		reset();
+	PG_RETURN_VOID();
+}
