@@ -39,7 +39,7 @@ endif
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard *.h src/*.h)
 
-.PHONY: demo test deps bench majors
+.PHONY: demo test deps bench soak majors
 
 # Shows the main job on a private server, which is removed afterwards.
 # make demo FILE=path burns a file of yours (its copy, that is).
@@ -49,6 +49,10 @@ demo:
 # Everything that is tested, on private servers
 test:
 	@tools/test
+
+# Ten minutes of everything at once, and then the books
+soak:
+	@bench/soak
 
 # The same for every major of PostgreSQL, each in a root of its own
 majors:
