@@ -7,8 +7,9 @@ OBJS = burn_note.o $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PG_CPPFLAGS := $(shell pkg-config --cflags libsodium 2>/dev/null)
 SHLIB_LINK = -lsodium
 
-# fmgr's functions rarely use every parameter
-PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
+# fmgr's functions rarely use every parameter. (The tests build with COPT=-Werror: a
+# compiler that is newer than this does not keep a user from building.)
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter
 
 # make CC=clang: a server that gcc built hands on gcc's options and attributes
 ifneq ($(findstring clang,$(CC)),)
@@ -76,4 +77,4 @@ $(CONTROLS):
 	mkdir -p build/$@/src
 	cp -p Makefile $(EXTENSION).control $(DATA) $(wildcard *.[ch]) build/$@
 	cp -p $(wildcard src/*.[ch]) build/$@/src
-	$(MAKE) -C build/$@ COPT=-D$(CONTROL) DESTDIR=$(CURDIR)/build/$@/stage install
+	$(MAKE) -C build/$@ COPT="-Werror -D$(CONTROL)" DESTDIR=$(CURDIR)/build/$@/stage install

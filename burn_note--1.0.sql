@@ -56,6 +56,11 @@ ALTER TABLE burn_note ALTER sealed SET STORAGE EXTERNAL;
 -- ANALYZE would copy values into pg_statistic, where they survive their note
 ALTER TABLE burn_note ALTER fuse SET STATISTICS 0;
 ALTER TABLE burn_note ALTER sealed SET STATISTICS 0;
+ALTER TABLE burn_note ALTER creator SET STATISTICS 0;
+
+-- what rewrites the table from its changes, REPACK CONCURRENTLY say, would not see
+-- a fuse being lit
+ALTER TABLE burn_note REPLICA IDENTITY NOTHING;
 
 COMMENT ON TABLE burn_note IS 'notes that nobody has read yet, sealed; never UPDATE it, never copy it';
 COMMENT ON COLUMN burn_note.id IS 'burn_note_id(token); begins with the time of expiry';
@@ -206,7 +211,8 @@ COMMENT ON FUNCTION burn_note_id(text) IS
 --
 -- Whoever runs this script may own the schema and have put operators into it
 -- that fit better than PostgreSQL's.  They must not run as whoever verifies a
--- receipt.  So the body is parsed with nothing but pg_catalog in the path.
+-- receipt.  So the body is parsed with nothing but pg_catalog in the path.  (The
+-- marker has a $, which the server refuses in the name of this schema.)
 
 DO $script$
 BEGIN
@@ -225,7 +231,7 @@ BEGIN ATOMIC
 		SELECT receipt_token,
 			substr(bytes, 1, 6) AS expires,
 			substr(bytes, 8, 32) AS rkey,
-			('x' || encode(@pgcrypto@.digest('burn_note nid v1'::bytea || bytes, 'blake2b512'), 'hex'))::bit(74) AS free
+			('x' || encode($pgcrypto$.digest('burn_note nid v1'::bytea || bytes, 'blake2b512'::text), 'hex'))::bit(74) AS free
 		FROM body
 	), noted AS MATERIALIZED (
 		SELECT receipt_token, rkey,
@@ -238,7 +244,7 @@ BEGIN ATOMIC
 		WHEN status.state IN ('read', 'revoked', 'locked', 'withheld') THEN
 			coalesce(
 				noted.id = ('x' || encode(uuid_send(noted.answered_id), 'hex'))::bit(128)
-				AND status.seal = substr(@pgcrypto@.digest(
+				AND status.seal = substr($pgcrypto$.digest(
 					'burn_note rcp v1'::bytea
 					|| noted.rkey
 					|| uuid_send(noted.answered_id)
@@ -251,19 +257,19 @@ BEGIN ATOMIC
 						decode(lpad(to_hex(family(status.client_ip)), 2, '0')
 							|| lpad(to_hex(masklen(status.client_ip)), 2, '0')
 							|| rpad(encode(substr(inet_send(status.client_ip), 5), 'hex'), 32, '0'), 'hex') END,
-					'blake2b512'), 1, 16),
+					'blake2b512'::text), 1, 16),
 				false)
 		WHEN status.state = 'expired' AND status.closed_at < status.expires_at THEN false
 		END
 	FROM noted, @extschema@.burn_status(noted.receipt_token) AS status;
 END
-$create$, '@pgcrypto@', (SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pgcrypto'));
-	PERFORM set_config('search_path', '@extschema@', true);
+$create$, '$pgcrypto$', (SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pgcrypto'));
+	PERFORM set_config('search_path', '@extschema@, pg_temp', true);
 END $script$;
 REVOKE ALL ON FUNCTION burn_verify_receipt(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION burn_verify_receipt(text) TO @extowner@ WITH GRANT OPTION;
 COMMENT ON FUNCTION burn_verify_receipt(text) IS
-'true if the receipt is one that burn_note wrote for this token or receipt token, false if it was altered; NULL if the note has no sealed receipt';
+'true if the receipt''s outcome, times and client_ip are what burn_note wrote for this token or receipt token, false if they were altered; NULL if the note has no sealed receipt; says nothing of peer and actor';
 
 -- Purging.
 

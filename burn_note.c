@@ -42,7 +42,6 @@
 
 #include "access/htup_details.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -52,6 +51,7 @@
 
 #include "src/compat.h"
 #include "src/create.h"
+#include "src/encoding.h"
 #include "src/end.h"
 #include "src/expiry.h"
 #include "src/settings.h"
@@ -296,16 +296,20 @@ static void
 get_any_token(FunctionCallInfo fcinfo, BurnToken *token)
 {
 	text	   *value;
+	int			parsed;
 
 	refuse_null(fcinfo, 0, "burn note token");
 	value = PG_GETARG_TEXT_PP(0);
-	if (token_parse(token, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)) != 0)
+	parsed = token_parse(token, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	if ((Pointer) value != PG_GETARG_POINTER(0))
+		sodium_memzero(value, VARSIZE_ANY(value));
+	if (parsed != 0)
 	{
 		sodium_memzero(token, sizeof(*token));
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid burn note token"),
-				 errhint("A token has %d characters. Was the link cut short or altered?",
+				 errhint("A token has %d characters. Was the link cut short or altered, or has it a space at its end?",
 						 TOKEN_CHARS)));
 	}
 }
@@ -353,13 +357,10 @@ create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 			creating.note = note;
 		if (!(flags & SEAL_IS_BYTES))
 		{
-			char	   *utf8 = pg_server_to_any(bytes, count, PG_UTF8);
+			char	   *utf8 = encoding_to_utf8(bytes, count, "burn note", &count);
 
 			if (utf8 != bytes)
-			{
 				creating.utf8 = bytes = utf8;
-				count = strlen(utf8);
-			}
 		}
 		create_note(&creating, fcinfo->flinfo->fn_oid, bytes, count, flags,
 					PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1), passphrase);
@@ -551,6 +552,10 @@ burn_status(PG_FUNCTION_ARGS)
 
 	if (receipt.outcome != 0)
 	{
+		if (!fuse_is_outcome(receipt.outcome))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("receipt of burn note has an unknown outcome")));
 		state = fuse_state_name(receipt.outcome);
 		values[CLOSED_AT] = TimestampTzGetDatum(receipt.closed_at);
 		isnull[CLOSED_AT] = false;
@@ -634,6 +639,7 @@ burn_purge(PG_FUNCTION_ARGS)
 	int64		limit;
 	int64		notes = 0;
 	int64		receipts = 0;
+	int64		kept_since;
 	unsigned char bound[NOTE_ID_BYTES];
 	BurnStore	store;
 	BurnScan	scan;
@@ -669,14 +675,16 @@ burn_purge(PG_FUNCTION_ARGS)
 	}
 	notes_end(&scan);
 
-	if (burn_receipt_retention > 0)
+	kept_since = unix_milliseconds(now - burn_receipt_retention * USECS_PER_SEC);
+	if (burn_receipt_retention > 0 && kept_since > 0)
 	{
-		note_id_first(bound, unix_milliseconds(now - burn_receipt_retention * USECS_PER_SEC) + 1);
+		note_id_first(bound, kept_since);
 		receipts = receipts_delete_before(&store, bound, limit);
 		receipts += attempts_delete_before(&store, bound, limit);
 	}
 
 	store_close(&store);
+	sodium_memzero(&note, sizeof(note));
 	PG_RETURN_INT64(notes + receipts);
 }
 

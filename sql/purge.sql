@@ -62,9 +62,26 @@ SELECT burn_create('x', '1 ms') AS one, burn_create('x', '1 ms') AS two, burn_cr
 SELECT pg_sleep(1.1);
 SELECT burn_read(:'three'), burn_purge(1), burn_purge(1), burn_purge();
 SELECT outcome, count(*) FROM burn_receipt GROUP BY outcome;
+-- the longest retention that can be said keeps everything
+SET burn_note.receipt_retention = 2147483647;
+SELECT burn_purge();
 SET burn_note.receipt_retention = 0;
 SELECT burn_purge();
 RESET burn_note.receipt_retention;
+
+-- a note that cannot be ended does not keep the others from it
+SELECT burn_create('x', '1 ms') AS bad, burn_create('x') AS good \gset
+BEGIN; SELECT burn_read(:'good'); ROLLBACK;
+SELECT pg_sleep(0.005);
+ALTER TABLE burn_receipt ADD CONSTRAINT sealed CHECK (seal IS NOT NULL) NOT VALID;
+SET client_min_messages = error;
+SELECT burn_purge();
+RESET client_min_messages;
+SELECT g.state AS good, count(*) AS rows_left
+FROM burn_status(:'good') AS g, burn_note GROUP BY 1;
+ALTER TABLE burn_receipt DROP CONSTRAINT sealed;
+SELECT burn_purge();
+SELECT state FROM burn_status(:'bad');
 
 -- what it refuses
 SELECT burn_purge(NULL);

@@ -161,6 +161,66 @@ SELECT burn_read(:'token');
 ALTER TABLE burn_receipt ALTER actor TYPE varchar;
 SELECT burn_create('x');
 ALTER TABLE burn_receipt ALTER actor TYPE text;
+ALTER TABLE burn_receipt DROP CONSTRAINT burn_receipt_pkey;
+SELECT burn_create('x');
+ALTER TABLE burn_receipt ADD PRIMARY KEY (id) INCLUDE (actor);
+SELECT burn_create('x');
+ALTER TABLE burn_receipt DROP CONSTRAINT burn_receipt_pkey;
+ALTER TABLE burn_receipt ADD PRIMARY KEY (id, closed_at);
+SELECT burn_create('x');
+ALTER TABLE burn_receipt DROP CONSTRAINT burn_receipt_pkey;
+ALTER TABLE burn_receipt ADD PRIMARY KEY (id);
+SELECT burn_read(burn_create('as it was'));
+
+-- the table was rewritten: a rollback would bring the old file back, fuses and all
+SELECT burn_create('kept') AS token \gset
+BEGIN;
+CLUSTER burn_note USING burn_note_pkey;
+SELECT burn_read(:'token');
+ROLLBACK;
+BEGIN;
+SAVEPOINT s;
+CLUSTER burn_note USING burn_note_pkey;
+SELECT state FROM burn_status(:'token');
+ROLLBACK TO s;
+SELECT burn_read(:'token') AS not_rewritten_any_more;
+COMMIT;
+BEGIN;
+SELECT burn_create('kept') AS token \gset
+COMMIT;
+BEGIN;
+SELECT burn_read(:'token');
+CLUSTER burn_note USING burn_note_pkey;
+ROLLBACK;
+SELECT burn_read(:'token') IS NULL AS rewritten_afterwards;
+
+-- a trigger that takes the receipt away again
+CREATE FUNCTION take_away() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM burn_receipt WHERE id = new.id;
+	RETURN NULL;
+END $$;
+SELECT burn_create('kept') AS token \gset
+CREATE TRIGGER take_away AFTER INSERT ON burn_receipt FOR EACH ROW EXECUTE FUNCTION take_away();
+SELECT burn_read(:'token');
+DROP TRIGGER take_away ON burn_receipt;
+DROP FUNCTION take_away();
+SELECT burn_read(:'token') AS kept;
+
+-- a receipt that cannot be one
+SELECT burn_create('x') AS token \gset
+DELETE FROM burn_note WHERE id = burn_note_id(:'token');
+INSERT INTO burn_receipt (id, created_at, closed_at, outcome) VALUES (burn_note_id(:'token'), now(), now(), 'x');
+SELECT burn_status(:'token');
+SELECT burn_verify_receipt(:'token');
+DELETE FROM burn_receipt WHERE id = burn_note_id(:'token');
+
+-- text that the client cannot show: the message shows none of it
+SELECT burn_create(U&'p\00E4ssw\2603rd') AS token \gset
+SET client_encoding = 'LATIN1';
+SELECT burn_read(:'token');
+RESET client_encoding;
+SELECT burn_read(:'token') = U&'p\00E4ssw\2603rd' AS kept;
 
 -- the row is locked by this transaction itself
 SELECT burn_create('mine') AS token \gset

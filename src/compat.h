@@ -23,6 +23,8 @@
 #endif
 
 #if PG_VERSION_NUM < 160000
+#define rd_firstRelfilelocatorSubid rd_firstRelfilenodeSubid
+
 #define EvalPlanQualInit(epqstate, estate, subplan, rowmarks, param, relations) \
 	EvalPlanQualInit(epqstate, estate, subplan, rowmarks, param)
 #endif

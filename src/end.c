@@ -19,6 +19,7 @@
 
 #include <sodium.h>
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/async.h"
 #include "mb/pg_wchar.h"
@@ -27,11 +28,13 @@
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
 
 #include "src/compat.h"
+#include "src/encoding.h"
 #include "src/end.h"
 #include "src/expiry.h"
 #include "src/passphrase.h"
@@ -58,14 +61,19 @@ wipe_ending(Ending *e, const text *keep)
 static void
 try_conversion_to_client(const text *note)
 {
-	int			bytes = VARSIZE(note) - VARHDRSZ;
-	char	   *sent = pg_server_to_client(VARDATA(note), bytes);
+	size_t		sent_bytes;
+	char	   *sent = encoding_convert(VARDATA(note), VARSIZE(note) - VARHDRSZ,
+										GetDatabaseEncoding(), pg_get_client_encoding(),
+										&sent_bytes);
 
-	if (sent != VARDATA(note))
-	{
-		sodium_memzero(sent, strlen(sent));
-		pfree(sent);
-	}
+	if (sent == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+				 errmsg("burn note has characters that the client's encoding %s cannot show",
+						pg_get_client_encoding_name()),
+				 errdetail("The note is not burned."),
+				 errhint("Set client_encoding to UTF8 and read it again.")));
+	encoding_free(sent, VARDATA(note), sent_bytes);
 }
 
 /*
@@ -206,6 +214,7 @@ open_note(Ending *e)
 	SealParts	parts = {0};
 	SealBinding binding;
 	size_t		note_bytes;
+	size_t		server_bytes;
 	char	   *server;
 
 	parts.secret = token_secret(&e->token);
@@ -253,6 +262,7 @@ open_note(Ending *e)
 				 errdetail("Its row was altered, or was sealed in another database.")));
 	}
 	SET_VARSIZE(e->opened, VARHDRSZ + note_bytes);
+	e->opened_fuse = e->note.fuse;
 	if ((Pointer) sealed != DatumGetPointer(stored))
 		pfree(sealed);
 
@@ -268,13 +278,13 @@ open_note(Ending *e)
 	if (flags & SEAL_IS_BYTES)
 		return true;
 
-	server = pg_any_to_server(VARDATA(e->opened), note_bytes, PG_UTF8);
+	server = encoding_convert(VARDATA(e->opened), note_bytes, PG_UTF8,
+							  GetDatabaseEncoding(), &server_bytes);
+	if (server == NULL)
+		elog(ERROR, "burn note cannot be converted back to the server's encoding");
 	if (server != VARDATA(e->opened))
-	{
-		e->result = e->converted = cstring_to_text(server);
-		sodium_memzero(server, strlen(server));
-		pfree(server);
-	}
+		e->result = e->converted = cstring_to_text_with_len(server, server_bytes);
+	encoding_free(server, VARDATA(e->opened), server_bytes);
 	try_conversion_to_client(e->result);
 	return true;
 }
@@ -343,7 +353,8 @@ burn_note(Ending *e)
 	ereport(ERROR,
 			(errcode(ERRCODE_IO_ERROR),
 			 errmsg("burn note is burned and withheld: no synchronous standby confirmed"),
-			 errdetail("After a failover it could have been read a second time.")));
+			 errdetail("After a failover it could have been read a second time."),
+			 errhint("Nobody has read it, and nobody will: create another one.")));
 }
 
 /*
@@ -355,9 +366,18 @@ write_receipt_from_tombstone(BurnStore *store, const BurnNote *note)
 {
 	BurnReceipt receipt;
 
-	/* A row that somebody put back after its end has its receipt already. */
-	if (receipt_find(store, note->id, &receipt))
-		return;
+	switch (receipt_look(store, note->id))
+	{
+		case RECEIPT_ABSENT:
+			break;
+		case RECEIPT_THERE:
+			/* Somebody put the row back after its end. */
+			return;
+		case RECEIPT_COMING:
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("another transaction is writing the burn note's receipt")));
+	}
 
 	memcpy(receipt.id, note->id, sizeof(receipt.id));
 	receipt.created_at = note->created_at;
@@ -394,6 +414,11 @@ end_by_token(Ending *e)
 		{
 			/* Whether we burn it or finish a burn is decided only now. */
 			live = e->note.fuse.state == FUSE_LIVE;
+			if (live && e->result != NULL && !fuse_same_half(&e->note.fuse, &e->opened_fuse))
+				ereport(ERROR,
+						(errcode(ERRCODE_DATA_CORRUPTED),
+						 errmsg("burn note does not authenticate"),
+						 errdetail("Its row was replaced while it was being read.")));
 			if (live)
 				burn_note(e);
 			else
@@ -438,8 +463,8 @@ end_note_of(Ending *e, Oid function)
  * Ends a note that a scan has found expired or lit, and tells whether it did:
  * not where another transaction has the row.
  */
-bool
-end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
+static bool
+end_found(BurnStore *store, BurnNote *note, TimestampTz now)
 {
 	if (note->busy || note_delete(store, note) != DELETE_DONE)
 		return false;
@@ -462,4 +487,48 @@ end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
 	}
 	write_receipt_from_tombstone(store, note);
 	return true;
+}
+
+/*
+ * The same, so that one note that cannot be ended, because a constraint refuses
+ * its receipt say, does not keep the others from it: false, and a WARNING.
+ */
+bool
+end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool ended = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		ended = end_found(store, note, now);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		ended = false;
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not end burn note %s: %s",
+						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum((pg_uuid_t *) note->id))),
+						error->message)));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return ended;
 }

@@ -29,6 +29,7 @@ typedef struct Ending
 	BurnStore	store;
 	BurnNote	note;
 	unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
+	BurnFuse	opened_fuse;	/* of the row that was opened */
 	text	   *opened;			/* NULL, or the note and its padding */
 	size_t		opened_bytes;
 	text	   *converted;		/* NULL, or the note in the server's encoding */

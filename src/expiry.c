@@ -14,9 +14,9 @@
 #include "src/settings.h"
 
 /*
- * Milliseconds since the Unix epoch, rounded down; and a time from them.
+ * Milliseconds since the Unix epoch, negative before it; and a time from them.
  */
-uint64
+int64
 unix_milliseconds(TimestampTz time)
 {
 	return (time + SECS_PER_DAY * USECS_PER_SEC *
@@ -64,6 +64,8 @@ expiry_after(TimestampTz now, const Interval *expires_in)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a burn note cannot live longer than %d seconds", burn_max_ttl),
-				 errhint("The limit is the setting burn_note.max_ttl.")));
+				 expires_in != NULL ?
+				 errhint("The limit is the setting burn_note.max_ttl.") :
+				 errhint("burn_note.default_ttl is above the limit, the setting burn_note.max_ttl.")));
 	return unix_milliseconds(expires - 1) + 1;
 }

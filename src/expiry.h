@@ -14,7 +14,7 @@
 #include "datatype/timestamp.h"
 
 extern uint64 expiry_after(TimestampTz now, const Interval *expires_in);
-extern uint64 unix_milliseconds(TimestampTz time);
+extern int64 unix_milliseconds(TimestampTz time);
 extern TimestampTz from_unix_milliseconds(uint64 milliseconds);
 
 #endif							/* BURN_EXPIRY_H */

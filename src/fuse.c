@@ -123,7 +123,16 @@ fuse_make_tombstone(BurnFuse *fuse, BurnOutcome outcome, TimestampTz closed_at,
 bool
 fuse_is_lit(const BurnFuse *fuse)
 {
-	return fuse->state != FUSE_LIVE && fuse->state != FUSE_VOID;
+	return fuse_is_outcome(fuse->state);
+}
+
+/*
+ * Is it a way for a note to end?
+ */
+bool
+fuse_is_outcome(char state)
+{
+	return state != FUSE_LIVE && state != FUSE_VOID && fuse_state_name(state) != NULL;
 }
 
 /*
@@ -308,8 +317,10 @@ fuse_confirm(XLogRecPtr lsn)
 	bool		defined;
 	int			nestlevel = 0;
 
+	/* This session's synchronous_standby_names may be older than the server's. */
 	if (max_wal_senders == 0 || XLogRecPtrIsInvalid(lsn) ||
-		SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
+		(((volatile WalSndCtlData *) WalSndCtl)->sync_standbys_status &
+		 (SYNC_STANDBY_INIT | SYNC_STANDBY_DEFINED)) == SYNC_STANDBY_INIT)
 		return true;
 
 	/*

@@ -73,6 +73,7 @@ extern void fuse_make_tombstone(BurnFuse *fuse, BurnOutcome outcome,
 								TimestampTz closed_at, const BurnWitness *witness,
 								const unsigned char *seal);
 extern bool fuse_is_lit(const BurnFuse *fuse);
+extern bool fuse_is_outcome(char state);
 extern TimestampTz fuse_closed_at(const BurnFuse *fuse);
 extern void fuse_witness(BurnWitness *witness, const BurnFuse *fuse);
 extern const char *fuse_state_name(char state);

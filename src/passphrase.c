@@ -15,13 +15,11 @@
  */
 #include "postgres.h"
 
-#include <sodium.h>
-
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 
 #include "src/compat.h"
+#include "src/encoding.h"
 #include "src/passphrase.h"
 #include "src/seal.h"
 
@@ -64,17 +62,11 @@ passphrase_hash(unsigned char *hash, const BurnToken *token, const text *passphr
 {
 	const char *given = VARDATA_ANY(passphrase);
 	size_t		bytes = VARSIZE_ANY_EXHDR(passphrase);
-	char	   *utf8 = pg_server_to_any(given, bytes, PG_UTF8);
-	int			result;
+	size_t		utf8_bytes;
+	char	   *utf8 = encoding_to_utf8(given, bytes, "passphrase", &utf8_bytes);
+	int			result = seal_passphrase(hash, token, utf8, utf8_bytes);
 
-	if (utf8 != given)
-		bytes = strlen(utf8);
-	result = seal_passphrase(hash, token, utf8, bytes);
-	if (utf8 != given)
-	{
-		sodium_memzero(utf8, bytes);
-		pfree(utf8);
-	}
+	encoding_free(utf8, given, utf8_bytes);
 	if (result != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),

@@ -29,11 +29,14 @@
  */
 #include "postgres.h"
 
+#include <sodium.h>
+
 #include "access/heapam.h"
 #include "access/relscan.h"
 #include "access/stratnum.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -101,6 +104,7 @@ typedef struct Shape
 	int			columns;
 	int			required;		/* so many first columns are never NULL */
 	Oid			types[RECEIPT_COLUMNS]; /* InvalidOid stands for burn_fuse */
+	int			key_columns;	/* of its primary key, which begins with id */
 	int			second_key;		/* column of its second index, 0 if it has one */
 
 	bool		valid;			/* is what follows? */
@@ -113,18 +117,21 @@ typedef struct Shape
 static Shape note_shape = {
 	.name = "burn_note",.columns = NOTE_COLUMNS,.required = NOTE_SEALED,
 	.types = {UUIDOID, TIMESTAMPTZOID, InvalidOid, BYTEAOID, OIDOID},
+	.key_columns = 1,
 	.second_key = NOTE_CREATOR
 };
 
 static Shape receipt_shape = {
 	.name = "burn_receipt",.columns = RECEIPT_COLUMNS,.required = RECEIPT_OUTCOME,
 	.types = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, CHAROID,
-	INETOID, INETOID, TEXTOID, BYTEAOID}
+	INETOID, INETOID, TEXTOID, BYTEAOID},
+	.key_columns = 1
 };
 
 static Shape attempt_shape = {
 	.name = "burn_attempt",.columns = ATTEMPT_COLUMNS,.required = ATTEMPT_ATTEMPT,
-	.types = {UUIDOID, TIMESTAMPTZOID, INT2OID, INETOID, INETOID, TEXTOID}
+	.types = {UUIDOID, TIMESTAMPTZOID, INT2OID, INETOID, INETOID, TEXTOID},
+	.key_columns = 2
 };
 
 static Shape *const shapes[] = {&note_shape, &receipt_shape, &attempt_shape};
@@ -184,6 +191,27 @@ index_on(Relation rel, AttrNumber column)
 }
 
 /*
+ * Is the table's primary key the one that begin_lookup() and "one receipt for
+ * each note" rely on?
+ */
+static bool
+key_fits(Oid pkey, const Shape *shape)
+{
+	Relation	index;
+	bool		fits;
+
+	if (!OidIsValid(pkey))
+		return false;
+	index = index_open(pkey, AccessShareLock);
+	fits = index->rd_rel->relam == BTREE_AM_OID &&
+		index->rd_index->indnatts == shape->key_columns &&
+		index->rd_index->indkey.values[0] == NOTE_ID &&
+		index->rd_index->indimmediate && index->rd_index->indisvalid;
+	index_close(index, AccessShareLock);
+	return fits;
+}
+
+/*
  * Finds out about a table that the caller has locked.
  */
 static void
@@ -205,7 +233,7 @@ learn_table(Shape *shape)
 
 	shape->pkey = RelationGetPrimaryKeyIndex(rel, false);
 	shape->second = shape->second_key > 0 ? index_on(rel, shape->second_key) : InvalidOid;
-	if (!fits || !OidIsValid(shape->pkey) ||
+	if (!fits || !key_fits(shape->pkey, shape) ||
 		(shape->second_key > 0 && !OidIsValid(shape->second)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -288,6 +316,20 @@ store_open(BurnStore *store, Oid function, LOCKMODE lockmode)
 	store->function = function;
 	store->lockmode = lockmode;
 	open_table(&store->notes, &note_shape, function, lockmode);
+
+	/*
+	 * Where this transaction has rewritten the table, as CLUSTER does, its
+	 * rollback would bring the old file back, and every fuse in it.
+	 */
+	if (lockmode != AccessShareLock &&
+		store->notes.heap->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" was rewritten by this transaction",
+						RelationGetRelationName(store->notes.heap)),
+				 errdetail("If it rolled back, notes that are burned now would come back."),
+				 errhint("Commit first.")));
+
 	open_table(&store->receipts, &receipt_shape, function, lockmode);
 }
 
@@ -671,10 +713,13 @@ note_delete(BurnStore *store, BurnNote *note)
 			BurnNote	again;
 
 			if (note_find(store, note->id, &again))
+			{
+				note_release(&again);
 				ereport(ERROR,
 						(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 						 errmsg("a trigger on table \"%s\" skipped a delete that burn_note relies on",
 								RelationGetRelationName(store->notes.heap))));
+			}
 		}
 		fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
 	}
@@ -685,7 +730,7 @@ void
 note_release(BurnNote *note)
 {
 	ExecDropSingleTupleTableSlot(note->slot);
-	note->slot = NULL;
+	sodium_memzero(note, sizeof(*note));
 }
 
 /*
@@ -771,8 +816,35 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 				 errdetail("Its row was put back into the table after the note had ended.")));
 	}
 	PG_END_TRY();
-
 	ExecDropSingleTupleTableSlot(slot);
+
+	/* Its triggers may have had their own mind. */
+	if (!store->receipts.plain)
+	{
+		CommandCounterIncrement();
+		if (receipt_look(store, receipt->id) != RECEIPT_THERE)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					 errmsg("a trigger on table \"%s\" removed a row that burn_note relies on",
+							RelationGetRelationName(store->receipts.heap))));
+	}
+}
+
+/*
+ * Is there a receipt for this note?  The answer is for end_note_found(), which
+ * must not wait for the transaction that is writing one.
+ */
+BurnReceiptLook
+receipt_look(BurnStore *store, const unsigned char *id)
+{
+	BurnScan	scan;
+	BurnReceiptLook result = RECEIPT_ABSENT;
+
+	begin_lookup(&scan, &store->receipts, id);
+	if (index_getnext_slot(scan.index_scan, ForwardScanDirection, scan.slot))
+		result = TransactionIdIsValid(scan.snapshot.xmin) ? RECEIPT_COMING : RECEIPT_THERE;
+	notes_end(&scan);
+	return result;
 }
 
 /*

@@ -65,6 +65,13 @@ typedef enum BurnDelete
 	DELETE_GONE					/* somebody else's delete has committed */
 } BurnDelete;
 
+typedef enum BurnReceiptLook
+{
+	RECEIPT_ABSENT,
+	RECEIPT_THERE,
+	RECEIPT_COMING				/* another transaction is inserting it */
+} BurnReceiptLook;
+
 /* A scan over rows, for one note or for many. */
 typedef struct BurnScan
 {
@@ -93,6 +100,7 @@ extern bool notes_next(BurnScan *scan, BurnNote *note);
 extern void notes_end(BurnScan *scan);
 
 extern void receipt_insert(BurnStore *store, const BurnReceipt *receipt);
+extern BurnReceiptLook receipt_look(BurnStore *store, const unsigned char *id);
 extern bool receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt);
 extern int64 receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit);
 

@@ -12,6 +12,7 @@
 
 #include <sys/socket.h>
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -58,6 +59,27 @@ same_address(const inet *a, const inet *b)
 }
 
 /*
+ * The setting, or the session user's name where it is empty.  Either may come in
+ * another encoding: a setting from before the database was known, a role's name
+ * from another database.  A receipt with it could not be restored from a dump.
+ */
+static text *
+text_of_actor(const char *actor)
+{
+	if (actor[0] == '\0')
+	{
+		actor = GetUserNameFromId(GetSessionUserId(), false);
+		if (!pg_verifymbstr(actor, strlen(actor), true))
+			return NULL;
+	}
+	else if (!pg_verifymbstr(actor, strlen(actor), true))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("burn_note.actor is not valid text in the server's encoding")));
+	return cstring_to_text(actor);
+}
+
+/*
  * Fills in who is calling now.  actor is the setting, '' where it is not set.
  * What witness points to lives as long as the caller's memory context.
  */
@@ -69,8 +91,7 @@ witness_now(BurnWitness *witness, inet *client_ip, const char *actor)
 	if (witness->peer != NULL && client_ip != NULL &&
 		same_address(witness->peer, client_ip))
 		witness->peer = NULL;
-	witness->actor = cstring_to_text(actor[0] != '\0' ? actor :
-									 GetUserNameFromId(GetSessionUserId(), false));
+	witness->actor = text_of_actor(actor);
 }
 
 /*

@@ -189,7 +189,7 @@ SKIP:
 {
 	my $control = control_node('control', 'BURN_CHECK_WAL_STAGE', allows_streaming => 1);
 
-	skip 'no control build: see make check-wal', 2 unless defined $control;
+	skip 'no control build (make test makes one)', 2 unless defined $control;
 	my $stopped = start_pair($control);
 	my $token = create($control, q{'short'});
 	$control->wait_for_catchup($stopped);

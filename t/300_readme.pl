@@ -23,7 +23,7 @@ sub blocks
 }
 
 my $node = PostgreSQL::Test::Cluster->new('readme');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
 $node->start;
 
 my ($status, $output, $errors) =

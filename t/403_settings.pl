@@ -103,6 +103,16 @@ foreach my $nonsense ([ 'burn_note.actor', 'x' x 1025 ], [ 'burn_note.notify_cha
 	like($stderr, qr/invalid value for parameter "$name".*DETAIL:  It has more than \d+ bytes/s, "$name refuses nonsense");
 }
 
+# A setting can come in bytes that are no text: they must not get into a dump.
+{
+	my $victim = create($node);
+	local $ENV{PGOPTIONS} = "-c burn_note.actor=\xff\xfe";
+	my ($ret, $stdout, $stderr) = $node->psql('postgres', "SELECT burn_read('$victim')");
+	like($stderr, qr/burn_note.actor is not valid text/, 'an actor in no encoding is refused');
+	delete local $ENV{PGOPTIONS};
+	reads_once($node, $victim);
+}
+
 # Not preloaded: no counters, and the view says so.
 my $plain = burn_node('unpreloaded');
 $plain->safe_psql('postgres', "SELECT burn_create('x')");

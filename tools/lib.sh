@@ -19,6 +19,10 @@ done
 use_postgres() {
 	PG_CONFIG=$("$top/tools/deps" "$1")
 	export PG_CONFIG
+	"$PG_CONFIG" --version >/dev/null || {
+		echo "PG_CONFIG=$PG_CONFIG does not run" >&2
+		exit 1
+	}
 	bindir=$("$PG_CONFIG" --bindir)
 	scratch=$(mktemp -d /tmp/burn_note.XXXXXX)
 	trap cleanup EXIT
@@ -26,7 +30,7 @@ use_postgres() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	mkdir "$scratch/tmp"
-	export HOME=$scratch TMPDIR=$scratch/tmp
+	export HOME=$scratch TMPDIR=$scratch/tmp LC_ALL=C.UTF-8
 	give "$scratch"
 }
 

@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * encoding.h
+ *	  Converting secret text between encodings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef BURN_ENCODING_H
+#define BURN_ENCODING_H
+
+extern char *encoding_convert(const char *text, size_t bytes, int from, int to,
+							  size_t *converted_bytes);
+extern char *encoding_to_utf8(const char *text, size_t bytes, const char *what,
+							  size_t *utf8_bytes);
+extern void encoding_free(char *converted, const char *text, size_t converted_bytes);
+
+#endif							/* BURN_ENCODING_H */
