@@ -8,8 +8,8 @@
  * written by test/vectors.py, which shares no code with what is tested here.
  *
  * Beyond equality: whatever bit of a sealed note, of what it is bound to or of
- * its key is flipped, it must not open; and no text that is not exactly a
- * token must parse as one.
+ * its key is flipped, it must not open, nor with a passphrase's hash too many or
+ * too few; and no text that is not exactly a token must parse as one.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,6 +48,8 @@ typedef struct Sealed
 	size_t		count;
 	unsigned char secret[TOKEN_SECRET_BYTES];
 	unsigned char half[SEAL_HALF_BYTES];
+	bool		has_passphrase;
+	unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
 	SealBinding binding;
 } Sealed;
 
@@ -203,13 +205,23 @@ refuse_malformed(const char *name)
 	expect(token_parse(&parsed, text, TOKEN_CHARS) != 0, "a padded token");
 }
 
+static SealParts
+parts_of(const Sealed *s)
+{
+	return (SealParts) {
+		.secret = s->secret,
+		.half = s->half,
+		.passphrase = s->has_passphrase ? s->passphrase : NULL,
+	};
+}
+
 /*
  * The note opens into opened, whole, behind its length; returns its length.
  */
 static int
 open_sealed(const Sealed *s, unsigned char *opened, size_t *note_bytes)
 {
-	const SealParts parts = {.secret = s->secret,.half = s->half};
+	const SealParts parts = parts_of(s);
 
 	return seal_open(opened, note_bytes, s->bytes, s->count, &parts, &s->binding);
 }
@@ -244,6 +256,8 @@ refuse_altered(Sealed *s)
 	refuse_flipped(s, s->bytes, s->count, "a flipped bit in sealed");
 	refuse_flipped(s, s->secret, sizeof(s->secret), "a flipped bit in the secret");
 	refuse_flipped(s, s->half, sizeof(s->half), "a flipped bit in the half");
+	if (s->has_passphrase)
+		refuse_flipped(s, s->passphrase, sizeof(s->passphrase), "a flipped bit in the passphrase's hash");
 	refuse_flipped(s, &s->binding.database, sizeof(s->binding.database), "another database");
 	refuse_flipped(s, s->binding.id, sizeof(s->binding.id), "another id");
 	refuse_flipped(s, &s->binding.created_at, sizeof(s->binding.created_at), "another created_at");
@@ -254,6 +268,11 @@ refuse_altered(Sealed *s)
 	s->count = count + 1;
 	expect(open_sealed(s, opened, &note_bytes) != 0, "a lengthened note");
 	s->count = count;
+
+	s->has_passphrase = !s->has_passphrase;
+	expect(open_sealed(s, opened, &note_bytes) != 0,
+		   s->has_passphrase ? "a passphrase for a note without" : "a missing passphrase");
+	s->has_passphrase = !s->has_passphrase;
 }
 
 /*
@@ -265,7 +284,7 @@ refuse_unknown_header(const Sealed *s)
 {
 	const uint8_t unknown_flag = 0x80;
 	Sealed		other = *s;
-	const SealParts parts = {.secret = other.secret,.half = other.half};
+	const SealParts parts = parts_of(&other);
 	unsigned char opened[BYTES_MAX];
 	size_t		note_bytes;
 
@@ -285,11 +304,11 @@ refuse_unknown_header(const Sealed *s)
 }
 
 /*
- * token, check, rkey, receipt_token, note_id.  Fills in the receipt token, and
- * of *s the secret and the id.
+ * token, check, rkey, receipt_token, note_id.  Fills in both tokens, and of *s
+ * the secret and the id.
  */
 static void
-check_token(Sealed *s, BurnToken *receipt)
+check_token(Sealed *s, BurnToken *token, BurnToken *receipt)
 {
 	const size_t open_bytes = TOKEN_BODY_BYTES - TOKEN_SECRET_BYTES;
 	const uint64_t expires = (uint64_t) get_number("expires");
@@ -297,21 +316,20 @@ check_token(Sealed *s, BurnToken *receipt)
 	unsigned char *id = s->binding.id;
 	unsigned char first[NOTE_ID_BYTES];
 	char		uuid[2 * NOTE_ID_BYTES + 5];
-	BurnToken	token;
 	BurnToken	again;
 
 	/* token_make() draws a secret: ours takes its place. */
-	token_make(&token, expires, (uint8_t) get_number("shard"));
+	token_make(token, expires, (uint8_t) get_number("shard"));
 	get_exactly(s->secret, sizeof(s->secret), "secret");
-	memcpy(token.body + open_bytes, s->secret, TOKEN_SECRET_BYTES);
-	expect(memcmp(token_secret(&token), s->secret, TOKEN_SECRET_BYTES) == 0, "token_secret");
-	expect_token(&token, "token");
+	memcpy(token->body + open_bytes, s->secret, TOKEN_SECRET_BYTES);
+	expect(memcmp(token_secret(token), s->secret, TOKEN_SECRET_BYTES) == 0, "token_secret");
+	expect_token(token, "token");
 	refuse_malformed("token");
 
-	burn_hash(check, sizeof(check), HASH_LABEL_CHECK, token.body, TOKEN_BODY_BYTES);
+	burn_hash(check, sizeof(check), HASH_LABEL_CHECK, token->body, TOKEN_BODY_BYTES);
 	expect_bytes(check, sizeof(check), "check");
 
-	token_to_receipt(receipt, &token);
+	token_to_receipt(receipt, token);
 	expect_bytes(token_secret(receipt), TOKEN_SECRET_BYTES, "rkey");
 	expect_token(receipt, "receipt_token");
 	refuse_malformed("receipt_token");
@@ -330,6 +348,29 @@ check_token(Sealed *s, BurnToken *receipt)
 }
 
 /*
+ * salt, passphrase_hash.  Fills in *s.
+ */
+static void
+check_passphrase(Sealed *s, const BurnToken *token)
+{
+	unsigned char passphrase[BYTES_MAX];
+	unsigned char salt[crypto_pwhash_argon2id_SALTBYTES];
+	size_t		count;
+
+	memset(s->passphrase, 0, sizeof(s->passphrase));
+	s->has_passphrase = find_text("passphrase") != NULL;
+	if (!s->has_passphrase)
+		return;
+
+	count = get_bytes(passphrase, "passphrase");
+	burn_hash(salt, sizeof(salt), HASH_LABEL_SALT, token->body, TOKEN_BODY_BYTES);
+	expect_bytes(salt, sizeof(salt), "salt");
+	expect(seal_passphrase(s->passphrase, token, (char *) passphrase, count) == 0,
+		   "seal_passphrase");
+	expect_bytes(s->passphrase, sizeof(s->passphrase), "passphrase_hash");
+}
+
+/*
  * key, sealed, forged; and that sealed opens, and nothing near it does.
  */
 static void
@@ -338,8 +379,10 @@ check_note(Sealed *s)
 	unsigned char note[BYTES_MAX];
 	const size_t note_bytes = get_bytes(note, "note");
 	const uint8_t flags = (uint8_t) get_number("flags");
-	const SealParts parts = {.secret = s->secret,.half = s->half};
-	unsigned char key_input[TOKEN_SECRET_BYTES + SEAL_HEADER_BYTES + SEAL_HALF_BYTES];
+	const SealParts parts = parts_of(s);
+	unsigned char key_input[TOKEN_SECRET_BYTES + SEAL_HEADER_BYTES + SEAL_HALF_BYTES +
+							SEAL_PASSPHRASE_BYTES];
+	size_t		key_bytes = TOKEN_SECRET_BYTES + SEAL_HEADER_BYTES + SEAL_HALF_BYTES;
 	unsigned char key[32];
 	unsigned char opened[BYTES_MAX];
 	size_t		opened_bytes;
@@ -350,14 +393,19 @@ check_note(Sealed *s)
 	s->binding.attempts_allowed = (uint8_t) get_number("attempts_allowed");
 
 	s->count = seal_sealed_bytes(note_bytes);
-	seal_note(s->bytes, note, note_bytes, flags, &parts, &s->binding);
+	seal_note(s->bytes, note, note_bytes, flags & SEAL_IS_BYTES, &parts, &s->binding);
 	expect_bytes(s->bytes, s->count, "sealed");
 	expect(seal_flags(s->bytes, s->count) == flags, "seal_flags");
 
 	memcpy(key_input, s->secret, TOKEN_SECRET_BYTES);
 	memcpy(key_input + TOKEN_SECRET_BYTES, s->bytes, SEAL_HEADER_BYTES);
 	memcpy(key_input + TOKEN_SECRET_BYTES + SEAL_HEADER_BYTES, s->half, SEAL_HALF_BYTES);
-	burn_hash(key, sizeof(key), HASH_LABEL_KEY, key_input, sizeof(key_input));
+	if (s->has_passphrase)
+	{
+		memcpy(key_input + key_bytes, s->passphrase, SEAL_PASSPHRASE_BYTES);
+		key_bytes += SEAL_PASSPHRASE_BYTES;
+	}
+	burn_hash(key, sizeof(key), HASH_LABEL_KEY, key_input, key_bytes);
 	expect_bytes(key, sizeof(key), "key");
 
 	expect(open_sealed(s, opened, &opened_bytes) == 0 && opened_bytes == note_bytes &&
@@ -414,9 +462,11 @@ check_block(void)
 	if (!check_lengths())
 	{
 		Sealed		sealed;
+		BurnToken	token;
 		BurnToken	receipt;
 
-		check_token(&sealed, &receipt);
+		check_token(&sealed, &token, &receipt);
+		check_passphrase(&sealed, &token);
 		check_note(&sealed);
 		check_receipt(&sealed, &receipt);
 	}

@@ -8,14 +8,17 @@
 
 The last two read `name = value` lines, as in vectors.txt, from standard input.
 --open takes token, database, created_at, sealed and fuse: the 44 bytes of
-burn_note.fuse as they lie in the heap page, in hex. --derive takes token and,
+burn_note.fuse as they lie in the heap page, in hex; and passphrase, its UTF-8 in hex,
+where the note has one. --derive takes token and,
 for the seal, outcome, created_at, closed_at and client_ip.
 
 Written from DESIGN.md (sections 2, 4 and 5) and from the formats that src/token.h,
 src/seal.h and src/fuse.h state. XChaCha20-Poly1305 is libsodium's here too, through
-python3-nacl; everything else is Python's own.
+python3-nacl. Argon2id is libgcrypt's, written apart from libsodium's (which, like
+libargon2, descends from Argon2's reference code). Everything else is Python's own.
 """
 
+import ctypes
 import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -51,8 +54,11 @@ HEAD = """\
 #   database          < number: pg_database.oid
 #   created_at        < number: microseconds since 2000-01-01 00:00 UTC
 #   attempts_allowed  < number
-#   flags             < number: 0 for text (in UTF-8), 1 for bytes
+#   flags             < number: 0 for text (in UTF-8), 1 for bytes, with a passphrase 2 more
 #   half              < 32 bytes: the half of the key that lies in the fuse
+#   passphrase        < 1 byte or more, in some blocks: its UTF-8
+#   salt              > 16 bytes, as passphrase
+#   passphrase_hash   > 32 bytes, as passphrase: Argon2id 1.3, 2 passes, 64 MiB, 1 lane
 #   note              < 0 bytes or more
 #   key               > 32 bytes
 #   sealed            > header, ciphertext, tag (the nonce is 24 zero bytes)
@@ -124,9 +130,43 @@ def padded_bytes(note_bytes):
     return -(-length // step) * step
 
 
-def note_key(secret, header, half):
-    """The 32 bytes that seal one note."""
-    return hash_of(32, b"burn_note key v1", secret + header + half)
+def passphrase_salt(body):
+    """The 16 bytes of salt that a token's 39 give."""
+    return hash_of(16, b"burn_note slt v1", body)
+
+
+def argon2id(passphrase, salt):
+    """The 32 bytes of Argon2id 1.3 with 2 passes, 64 MiB and 1 lane, by libgcrypt."""
+    gcrypt = ctypes.CDLL("libgcrypt.so.20")
+    gcrypt.gcry_check_version.restype = ctypes.c_char_p
+    gcrypt.gcry_check_version(None)  # initializes the library
+    kdf_argon2, variant_id, size = 64, 2, ctypes.c_size_t
+    tag_passes_kib_lanes = (ctypes.c_ulong * 4)(32, 2, 64 * 1024, 1)
+    handle = ctypes.c_void_p()
+    result = ctypes.create_string_buffer(32)
+    failed = gcrypt.gcry_kdf_open(
+        ctypes.byref(handle), kdf_argon2, variant_id, tag_passes_kib_lanes, 4,
+        passphrase, size(len(passphrase)), salt, size(len(salt)), None, size(0), None, size(0),
+    )
+    if not failed:
+        failed = gcrypt.gcry_kdf_compute(handle, None)
+        failed = failed or gcrypt.gcry_kdf_final(handle, size(32), result)
+        gcrypt.gcry_kdf_close(handle)
+    if failed:
+        raise OSError(f"libgcrypt's Argon2id failed with {failed}")
+    return result.raw
+
+
+def passphrase_hash(given, body):
+    """What the passphrase of text fields adds to a note's key: nothing if there is none."""
+    if "passphrase" not in given:
+        return b""
+    return argon2id(bytes.fromhex(given["passphrase"]), passphrase_salt(body))
+
+
+def note_key(secret, header, half, hashed):
+    """The 32 bytes that seal one note; hashed is its passphrase_hash()."""
+    return hash_of(32, b"burn_note key v1", secret + header + half + hashed)
 
 
 def bound_to(database, identity, created_at, header, attempts_allowed):
@@ -148,11 +188,14 @@ def open_note(live):
     header, version, state, attempts_allowed = sealed[:4], fuse[0], fuse[1], fuse[2]
     if len(fuse) != 44 or version != 1 or state != ord("s"):
         raise ValueError("the fuse is not live")
-    if header not in (b"\1\0\0\0", b"\1\1\0\0"):
+    if header[:1] + header[2:] != b"\1\0\0" or header[1] > 3:
         raise ValueError("the header is unknown")
+    if (header[1] & 2 != 0) != ("passphrase" in live):
+        raise ValueError("a passphrase is missing, or there is none")
     identity = note_id(receipt_body(body))
     aad = bound_to(live["database"], identity, live["created_at"], header, attempts_allowed)
-    opened = aead_decrypt(sealed[4:], aad, bytes(24), note_key(body[7:], header, fuse[12:]))
+    key = note_key(body[7:], header, fuse[12:], passphrase_hash(live, body))
+    opened = aead_decrypt(sealed[4:], aad, bytes(24), key)
     length = int.from_bytes(opened[:4], "big")
     if len(opened) != padded_bytes(length) or any(opened[4 + length :]):
         raise ValueError("the padding is wrong")
@@ -200,7 +243,8 @@ def complete(block):
     body = integer(block["expires"], 6) + integer(block["shard"], 1) + secret
     receipt = receipt_body(body)
     header = b"\1" + integer(block["flags"], 1) + b"\0\0"
-    key = note_key(secret, header, half)
+    hashed = passphrase_hash(block, body)
+    key = note_key(secret, header, half, hashed)
     aad = bound_to(
         block["database"], note_id(receipt), block["created_at"], header, block["attempts_allowed"]
     )
@@ -219,6 +263,9 @@ def complete(block):
         "sealed": seal(len(note)),
         "seal": receipt_seal(receipt, block).hex(),
     }
+    if "passphrase" in block:
+        derived["salt"] = passphrase_salt(body).hex()
+        derived["passphrase_hash"] = hashed.hex()
     if "forged_length" in block:
         derived["forged"] = seal(block["forged_length"])
     merged = block | derived
@@ -250,6 +297,7 @@ def given(case, number, **fields):
 def cases():
     """The given values of every block."""
     text = "Grüße, 火 and 🔥"
+    phrase = "Schlüssel 鍵 🔑"
     counting = bytes(i % 251 for i in range(1000)).hex()
     notes = {
         "a note of no bytes": {"note": ""},
@@ -283,6 +331,16 @@ def cases():
         "a forged length, the largest": {"note": "", "forged_length": (1 << 32) - 1},
         "a forged length, of a note that would take less": {
             "note": b"c".hex() * 125, "forged_length": 124},
+        "text with a passphrase": {
+            "flags": 2, "attempts_allowed": 5, "passphrase": b"correct horse".hex()},
+        f"bytes with a passphrase that is not ASCII: {phrase}": {
+            "flags": 3, "attempts_allowed": 1, "passphrase": phrase.encode().hex(),
+            "note": counting, "outcome": "l", "client_ip": "192.0.2.7/32"},
+        "a passphrase of 1 byte, with the most attempts": {
+            "flags": 2, "attempts_allowed": 100, "passphrase": "20", "note": "",
+            "outcome": "v"},
+        "a passphrase longer than a block of BLAKE2b": {
+            "flags": 3, "attempts_allowed": 5, "passphrase": b"battery staple ".hex() * 20},
     }
     lengths = {0, 1, 2, 1000, 5000, 65536, 1000000} | {
         (1 << power) - 4 + beside for power in range(7, 29) for beside in (-1, 0, 1)}
