@@ -129,6 +129,38 @@ for my $case (@cases)
 		"$name: Python computes receipt token, id and seal");
 }
 
+# Text and bytes, with a passphrase and without: in hex, what SQL calls and what it gives.
+# In the LATIN1 database the passphrase must be hashed as UTF-8 all the same.
+my $phrase = 'Schlüssel';
+my $phrase_hex = unpack 'H*', $phrase;
+my $all_bytes = unpack 'H*', pack 'C*', map { $_ % 256 } 0 .. 999;
+my @sealed_notes = (
+	# database, name, creating function, reading function, the note in hex, its passphrase
+	[ 'utf8', 'text with a passphrase', 'burn_create', 'burn_read', unpack('H*', 'Grüße, 火'), $phrase ],
+	[ 'latin1', 'LATIN1 with a passphrase', 'burn_create', 'burn_read', unpack('H*', 'Grüße'), $phrase ],
+	[ 'utf8', 'bytes', 'burn_create_bytes', 'burn_read_bytes', $all_bytes, undef ],
+	[ 'latin1', 'bytes with a passphrase', 'burn_create_bytes', 'burn_read_bytes', $all_bytes, $phrase ]);
+
+for my $case (@sealed_notes)
+{
+	my ($database, $name, $create, $read, $hex, $passphrase) = @$case;
+	my $is_text = $create eq 'burn_create';
+	my $note = $is_text ? "convert_from('\\x$hex', 'UTF8')" : "'\\x$hex'";
+	my $passphrase_sql = defined $passphrase ? "'$passphrase'" : 'NULL';
+	my $token = $node->safe_psql($database, "SELECT $create($note, NULL, $passphrase_sql)");
+	my %row = raw_row($database, $token);
+	my %right = defined $passphrase ? (passphrase => $phrase_hex) : ();
+
+	is(unpack('H*', vectors('open', %row, %right)), $hex, "$name: Python opens the row");
+	is(vectors('open', %row, passphrase => unpack('H*', 'another')), undef, "$name: not with another passphrase");
+	is(vectors('open', %row), undef, "$name: not without") if defined $passphrase;
+
+	my $sql = $is_text ? 'convert_to(%s, $$UTF8$$)' : '%s';
+	is( $node->safe_psql($database,
+			sprintf "SELECT encode($sql, 'hex')", "$read('$token', NULL, $passphrase_sql)"),
+		$hex, "$name: so does the server");
+}
+
 # Creates a note, reads it and rolls back: its row before and after
 sub roll_back_a_read
 {
