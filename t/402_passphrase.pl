@@ -1,0 +1,451 @@
+# Passphrases under load and under attack: a crowd of guesses stays within bounds and is
+# counted exactly; waiting for a hashing place costs nothing; neither a rollback nor a
+# crash refunds an attempt or undoes a revoking. And notes of bytes at their limit.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use Burn qw(new_node control_node sqlstate answer_of);
+use BurnNote qw(kill_backend);
+use IPC::Run ();
+use List::Util qw(max min sum0);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+use constant {
+	GUESSERS => 100,
+	NOTES => 16,
+	PLACES => 4,           # HASHES_AT_ONCE in src/passphrase.c
+	HASH_MIB => 64,
+	SLACK_MIB => 100,      # of all guessers together, beside their hashes
+	STARTING_LINE => 1,    # an advisory lock
+};
+
+my $dir = PostgreSQL::Test::Utils::tempdir();
+
+# pg_locks' rows of hashing places
+my $places = "FROM pg_locks WHERE locktype = 'advisory' AND database = 0";
+
+sub start_node
+{
+	my ($node) = @_;
+
+	$node->append_conf('postgresql.conf', <<~'CONF');
+		max_connections = 130
+		client_min_messages = error
+		restart_after_crash = on
+		CONF
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION burn_note CASCADE');
+	return $node;
+}
+
+# A note with the passphrase 'right'
+sub create
+{
+	my ($node, $attempts) = @_;
+	return $node->safe_psql('postgres',
+		"SET burn_note.max_attempts = $attempts; SELECT burn_create('a note', NULL, 'right')");
+}
+
+# state|attempts_left
+sub status
+{
+	my ($node, $token) = @_;
+	return $node->safe_psql('postgres', "SELECT state, attempts_left FROM burn_status('$token')");
+}
+
+# The outcomes of the note's receipts, and whether they verify
+sub receipts
+{
+	my ($node, $token) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT outcome, burn_verify_receipt('$token') FROM burn_receipt WHERE id = burn_note_id('$token')");
+}
+
+sub guess
+{
+	my ($token, $passphrase) = @_;
+	return "SELECT burn_read('$token', '192.0.2.1', '$passphrase')";
+}
+
+sub start_psql
+{
+	my ($node, $name, $script) = @_;
+
+	append_to_file("$dir/$name.sql", $script);
+	return IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-f', "$dir/$name.sql" ],
+		'<', '/dev/null', '>', "$dir/$name.out", '2>', "$dir/$name.err");
+}
+
+# The memory, in MiB, that these processes have for themselves
+sub memory
+{
+	my (@pids) = @_;
+	my $kib = 0;
+
+	foreach my $pid (@pids)
+	{
+		open(my $rollup, '<', "/proc/$pid/smaps_rollup") or next;    # gone
+		my ($anonymous) = join('', <$rollup>) =~ /^Anonymous:\s+(\d+) kB/m;
+		close $rollup;
+		$kib += $anonymous // 0;
+	}
+	return $kib / 1024;
+}
+
+sub percentile
+{
+	my ($percent, @values) = @_;
+	@values = sort { $a <=> $b } @values;
+	return $values[ min($#values, int(@values * $percent / 100)) ];
+}
+
+# A psql script that times SELECT 1, and creating and reading a note without a
+# passphrase, over and over until there is a row in the table "over"
+my $probe = "\\o /dev/null\nSELECT burn_read(burn_create('x'));\n" . (<<~'SQL' x 3000);
+	\timing on
+	SELECT 1;
+	SELECT burn_create('x') AS token \gset
+	SELECT burn_read(:'token');
+	\timing off
+	SELECT count(*) > 0 AS over, pg_sleep(0.003) FROM over \gset
+	\if :over
+		\q
+	\endif
+	SQL
+
+# Ends a probe and returns how many rounds it made, their worst p99 and a sentence on them
+sub latency
+{
+	my ($node, $name, $psql) = @_;
+
+	$node->safe_psql('postgres', 'INSERT INTO over VALUES (1)');
+	$psql->finish;
+	$node->safe_psql('postgres', 'TRUNCATE over');
+	is(slurp_file("$dir/$name.err"), '', "$name: every other query is answered");
+
+	my @ms = slurp_file("$dir/$name.out") =~ /^Time: ([\d.]+) ms/mg;
+	my (@select, @note);
+	while (my ($select, $create, $read) = splice(@ms, 0, 3))
+	{
+		last unless defined $read;
+		push @select, $select;
+		push @note, $create + $read;
+	}
+	my $text = sprintf '%s: %d rounds; SELECT 1 median %.2f ms, p99 %.2f ms; create + read median %.2f ms, p99 %.2f ms',
+	  $name, scalar @select, map { (percentile(50, @$_), percentile(99, @$_)) } \@select, \@note;
+	return (scalar @select, max(percentile(99, @select), percentile(99, @note)), $text);
+}
+
+# ----------
+# A hundred wrong passphrases at once
+# ----------
+
+sub a_hundred_guesses_at_once
+{
+	my ($node) = @_;
+	my $line = STARTING_LINE;
+
+	$node->safe_psql(
+		'postgres', <<~SQL);
+		CREATE TABLE over (n int);
+		SET burn_note.max_attempts = 100;
+		CREATE TABLE target AS SELECT n, burn_create('a note', NULL, 'right') AS token
+			FROM generate_series(0, ${\ NOTES} - 1) AS n;
+		SQL
+	my @tokens = split /\n/, $node->safe_psql('postgres', 'SELECT token FROM target ORDER BY n');
+
+	my $idle = start_psql($node, 'without guesses', $probe);
+	usleep(1_500_000);
+	note((latency($node, 'without guesses', $idle))[2]);
+
+	# each has read a note before, so that what its caches take is not counted
+	my $watcher = $node->background_psql('postgres');
+	$watcher->query_safe("SELECT pg_advisory_lock($line)");
+	my @guessers = map {
+		start_psql($node, "guesser $_", <<~SQL)
+			SET application_name = 'guesser';
+			SELECT burn_read(burn_create('warm'));
+			SELECT burn_read(token, '192.0.2.1') FROM target WHERE n = 0;
+			SELECT pg_advisory_lock_shared($line);
+			${\ guess($tokens[ $_ % NOTES ], "wrong $_")} IS NULL;
+			SQL
+	} 1 .. GUESSERS;
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = ${\ GUESSERS} FROM pg_locks WHERE locktype = 'advisory' AND database <> 0 AND NOT granted")
+	  or die 'not everybody is at the starting line';
+	my @pids = split /\n/, $watcher->query_safe(
+		"SELECT pid FROM pg_stat_activity WHERE application_name = 'guesser'");
+	is(scalar @pids, GUESSERS, 'a hundred sessions are at the starting line');
+	my $before = memory(@pids);
+
+	my $other = start_psql($node, 'beside the guesses', $probe);
+	my $started = time;
+	my ($peak, $hashing, $waiting, $samples) = (0, 0, 0, 0);
+	$watcher->query_safe("SELECT pg_advisory_unlock($line)");
+	for (;;)
+	{
+		my ($granted, $queued, $left) = split /\|/, $watcher->query_safe(
+			"SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted),
+				(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'guesser') $places");
+		last if $left == 0;
+		$hashing = max($hashing, $granted);
+		$waiting = max($waiting, $queued);
+		$peak = max($peak, memory(@pids));
+		$samples++;
+	}
+	my $took = time - $started;
+	$_->finish foreach @guessers;
+	my ($rounds, $p99, $text) = latency($node, 'beside the guesses', $other);
+	my $growth = $peak - $before;
+
+	note(sprintf '%d guesses took %.1f s; %d samples: at most %d hashed at once, %d waited; memory grew from %.0f by at most %.0f MiB',
+		GUESSERS, $took, $samples, $hashing, $waiting, $before, $growth);
+	note($text);
+	cmp_ok($samples, '>', 10, 'the crowd was watched');
+	cmp_ok($hashing, '<=', PLACES, 'at_most_four_hash_at_once');
+	cmp_ok($waiting, '>', GUESSERS / 2, 'most of the crowd had to wait');
+	cmp_ok($growth, '>', HASH_MIB / 2, 'hashes are seen in the memory');
+	cmp_ok($growth, '<=', PLACES * HASH_MIB + SLACK_MIB, 'memory_stays_within_four_hashes');
+	cmp_ok($rounds, '>', 20, 'other queries were answered meanwhile');
+	cmp_ok($p99, '<', 2000, 'other_queries_are_not_held_up');
+
+	my @said = map { slurp_file("$dir/guesser $_.out") } 1 .. GUESSERS;
+	is((grep { /\nt\n\z/ } @said) + 0, GUESSERS, 'every_guess_is_answered_NULL');
+	is(join('', map { slurp_file("$dir/guesser $_.err") } 1 .. GUESSERS), '', 'without an error');
+	my @each = (0) x NOTES;
+	$each[ $_ % NOTES ]++ foreach 1 .. GUESSERS;
+	is( $watcher->query_safe(
+			"SELECT string_agg(100 - attempts_left || state, ',' ORDER BY n) FROM target, burn_status(token)"),
+		join(',', map { "${_}sealed" } @each), 'every_racing_attempt_is_counted_once');
+	is( $watcher->query_safe(<<~'SQL'), join(',', map { "$_ to $_" } @each),
+		SELECT string_agg(count || ' to ' || last, ',' ORDER BY n)
+		FROM target, LATERAL (SELECT count(*), max(attempt) AS last FROM burn_attempt WHERE id = burn_note_id(token)) AS a
+		SQL
+		'and_leaves_a_row_with_its_number');
+	is($watcher->query_safe("SELECT count(*), count(burn_read(token, NULL, 'right')) FROM target"),
+		join('|', NOTES, NOTES), 'the_right_passphrase_still_opens_every_note');
+	$watcher->quit;
+	return;
+}
+
+# ----------
+# Hashing places, all of them held
+# ----------
+
+# Lets the session try a passphrase, and stops its backend while it hashes
+sub stop_while_hashing
+{
+	my ($node, $session, $token) = @_;
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	my $granted = "SELECT count(*) $places AND granted AND pid = $pid";
+
+	foreach (1 .. 20)
+	{
+		$session->query_until(qr/guessing/, "\\echo guessing\n" . guess($token, 'wrong') . ";\n");
+		$node->poll_query_until('postgres', $granted, '1') or die 'no place is taken';
+		usleep(20_000);    # the count is flushed well before the hash is done
+		kill 'STOP', $pid;
+		return $pid if $node->safe_psql('postgres', $granted) eq '1';
+		kill 'CONT', $pid;
+		$session->query_safe('SELECT 1');
+	}
+	die 'no backend was caught hashing';
+}
+
+sub attempts_left
+{
+	my ($node, $token) = @_;
+	return (split /\|/, status($node, $token))[1];
+}
+
+sub all_places_are_taken
+{
+	my ($node) = @_;
+	my $token = create($node, 5);
+	my @held = map { create($node, 100) } 1 .. PLACES;
+	my @sessions = map { $node->background_psql('postgres', on_error_stop => 0) } @held;
+	my @stopped = map { stop_while_hashing($node, $sessions[$_], $held[$_]) } 0 .. $#held;
+	my @left = map { attempts_left($node, $_) } @held;
+
+	is($node->safe_psql('postgres', "SELECT count(*) $places AND granted"), PLACES, 'all places are taken');
+	cmp_ok(max(@left), '<', 100, 'the_attempt_is_counted_before_the_hash');
+
+	foreach my $passphrase ('wrong', 'right')
+	{
+		is(sqlstate($node, "SET lock_timeout = '100ms'; " . guess($token, $passphrase)),
+			'55P03', "lock_timeout_ends_the_wait_for_a_place: $passphrase");
+		is(sqlstate($node, "SET statement_timeout = '100ms'; " . guess($token, $passphrase)),
+			'57014', "so_does_statement_timeout: $passphrase");
+	}
+	is(sqlstate($node, "SET lock_timeout = '100ms'; SELECT burn_create('x', NULL, 'p')"),
+		'55P03', 'creating_with_a_passphrase_waits_for_a_place_too');
+
+	my $waiter = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $waiter->query_safe('SELECT pg_backend_pid()');
+	$waiter->query_until(qr/waiting/, "\\echo waiting\n" . guess($token, 'wrong') . ";\n");
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 $places AND NOT granted AND pid = $pid")
+	  or die 'nobody waits';
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
+	$waiter->query('SELECT 1');
+	like($waiter->{stderr}, qr/canceling statement due to user request/, 'who waits for a place can be cancelled');
+	$waiter->quit;
+
+	is(status($node, $token), 'sealed|5', 'waiting_in_vain_costs_no_attempt');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM burn_attempt WHERE id = burn_note_id('$token')"),
+		'0', 'nor leaves a row');
+	is(answer_of($node, "SET lock_timeout = '100ms'; SELECT burn_read('$token') IS NULL, burn_read(burn_create('plain'))"),
+		't|plain', 'what needs no hash needs no place');
+
+	kill 'CONT', @stopped;
+	is(answer_of($node, guess($token, 'right')), 'a note', 'then the right passphrase opens it');
+	$_->quit foreach @sessions;
+	return;
+}
+
+# ----------
+# Crashes
+# ----------
+
+sub a_crash_refunds_nothing
+{
+	my ($node) = @_;
+	my $last = create($node, 1);
+
+	foreach my $token (create($node, 5), $last)
+	{
+		my $before = attempts_left($node, $token);
+		my $session = $node->background_psql('postgres', on_error_stop => 0);
+		my $pid = stop_while_hashing($node, $session, $token);
+		my $counted = attempts_left($node, $token);
+
+		cmp_ok($counted, '<', $before, "$before left: the attempt is counted");
+		kill_backend($node, $pid);
+		eval { $session->quit };    # psql has noticed, and may be gone
+		is(attempts_left($node, $token), $counted, 'a_crash_while_hashing_does_not_refund_it');
+	}
+	is(answer_of($node, guess($last, 'right')), 'NULL', 'after_the_last_attempt_the_right_one_is_too_late');
+
+	# the counter, the lock, the revoking: none of their transactions commits
+	my %token = (guessed => create($node, 5), locked => create($node, 2),
+		revoked => create($node, 5), revoking => create($node, 5));
+	my $open = $node->background_psql('postgres');
+	$open->query_safe("BEGIN; SELECT burn_revoke('$token{revoking}')");
+	$node->safe_psql('postgres', join ';', 'BEGIN', guess($token{guessed}, 'wrong'),
+		(guess($token{locked}, 'wrong')) x 2, "SELECT burn_revoke('$token{revoked}')", 'ROLLBACK');
+	$node->stop('immediate');
+	$open->quit;
+	$node->start;
+
+	is(status($node, $token{guessed}), 'sealed|4', 'a_rolled_back_guess_stays_counted_after_a_crash');
+	is(status($node, $token{locked}), 'locked|', 'a_rolled_back_lock_stays_after_a_crash');
+	is(status($node, $token{revoked}), 'revoked|', 'a_rolled_back_revoking_stays_after_a_crash');
+	is(status($node, $token{revoking}), 'revoked|', 'as_does_one_that_the_crash_interrupted');
+	is(answer_of($node, guess($token{$_}, 'right')), 'NULL', "$_: nobody gets it") foreach qw(locked revoked);
+	$node->safe_psql('postgres', 'SELECT burn_purge()');
+	is(receipts($node, $token{locked}), 'l|t', 'locked: one receipt, and it verifies');
+	is(receipts($node, $token{$_}), 'v|t', "$_: one receipt, and it verifies") foreach qw(revoked revoking);
+	is(answer_of($node, guess($token{guessed}, 'right')), 'a note', 'guessed: the right one opens it');
+	return;
+}
+
+# ----------
+# A standby
+# ----------
+
+sub a_standby_knows
+{
+	my ($primary) = @_;
+
+	$primary->backup('base');
+	my $standby = PostgreSQL::Test::Cluster->new('standby');
+	$standby->init_from_backup($primary, 'base', has_streaming => 1);
+	$standby->start;
+
+	my %token = map { $_ => create($primary, 3) } qw(guessed locked undone revoked);
+	$primary->safe_psql('postgres', join ';', guess($token{guessed}, 'wrong'), (guess($token{locked}, 'wrong')) x 3);
+	$primary->safe_psql('postgres', join ';', 'BEGIN', guess($token{guessed}, 'wrong'),
+		(guess($token{undone}, 'wrong')) x 3, "SELECT burn_revoke('$token{revoked}')", 'ROLLBACK');
+	$primary->wait_for_catchup($standby);
+
+	my %status = (guessed => 'sealed|1', locked => 'locked|', undone => 'locked|', revoked => 'revoked|');
+	is(status($standby, $token{$_}), $status{$_}, "the standby knows: $_") foreach sort keys %token;
+	is(sqlstate($standby, guess($token{guessed}, 'wrong')), '25006', 'a standby takes no guesses');
+	is(sqlstate($standby, "SELECT burn_revoke('$token{guessed}')"), '25006', 'and does not revoke');
+
+	$primary->stop('immediate');
+	$standby->promote;
+	is(status($standby, $token{$_}), $status{$_}, "after promotion: $_") foreach sort keys %token;
+	is(answer_of($standby, guess($token{$_}, 'right')), 'NULL', "after_promotion_nobody_gets_it: $_")
+	  foreach qw(locked undone revoked);
+	is(receipts($standby, $token{$_}), 'l|t', "one receipt: $_") foreach qw(locked undone);
+	is(receipts($standby, $token{revoked}), 'v|t', 'one receipt: revoked');
+	is(answer_of($standby, guess($token{guessed}, 'right')), 'a note', 'the last attempt may be the right one');
+	$standby->stop;
+	return;
+}
+
+# ----------
+# Bytes
+# ----------
+
+sub sixteen_megabytes_are_exact
+{
+	my ($node) = @_;
+
+	$node->safe_psql(
+		'postgres', <<~'SQL');
+		CREATE TABLE file AS
+			SELECT string_agg(sha512(n::text::bytea), '' ORDER BY n) AS bytes FROM generate_series(1, 262144) AS n;
+		CREATE TABLE sent AS SELECT burn_create_bytes(bytes) AS token FROM file;
+		SQL
+	is( $node->safe_psql('postgres',
+			'SELECT length(bytes), md5(burn_read_bytes(token)) = md5(bytes) FROM file, sent'),
+		'16777216|t', 'sixteen_megabytes_come_back_exactly');
+	is(sqlstate($node, q{SELECT burn_create_bytes(bytes || '\x00') FROM file}), '54000', 'one_byte_more_is_54000');
+	$node->safe_psql('postgres', 'DROP TABLE file, sent');
+	return;
+}
+
+# ----------
+# What the control must get wrong
+# ----------
+
+# Guesses and rolls back, revokes and rolls back: attempts left, and the revoked note
+sub roll_back
+{
+	my ($node) = @_;
+	my ($guessed, $revoked) = map { create($node, 5) } 1 .. 2;
+
+	is( answer_of($node, join ';', 'BEGIN', guess($guessed, 'wrong'), "SELECT burn_revoke('$revoked')", 'ROLLBACK'),
+		"NULL\nt", 'a guess and a revoking are rolled back');
+	return (attempts_left($node, $guessed), answer_of($node, guess($revoked, 'right')));
+}
+
+my $node = start_node(new_node('guessed', allows_streaming => 1));
+
+is_deeply([ roll_back($node) ], [ 4, 'NULL' ], 'rollback_refunds_no_attempt_and_unrevokes_nothing');
+sixteen_megabytes_are_exact($node);
+a_hundred_guesses_at_once($node);
+all_places_are_taken($node);
+a_crash_refunds_nothing($node);
+a_standby_knows($node);
+
+SKIP:
+{
+	my $control = control_node('control', 'BURN_NO_FUSE_STAGE');
+
+	skip 'no control build: see make no-fuse', 2 unless defined $control;
+	start_node($control);
+	is_deeply([ roll_back($control) ], [ 5, 'a note' ],
+		'control_without_the_fuse_a_rollback_refunds_the_attempt_and_unrevokes');
+	$control->stop;
+}
+
+done_testing();
