@@ -120,19 +120,17 @@ SELECT pg_catalog.pg_extension_config_dump('burn_receipt', '');
 CREATE TABLE burn_attempt (
 	id uuid NOT NULL,
 	at timestamptz NOT NULL,
-	attempt smallint NOT NULL,
 	client_ip inet,
 	peer inet,
-	actor text,
-	PRIMARY KEY (id, attempt)
+	actor text
 ) USING heap;
+CREATE INDEX burn_attempt_id_idx ON burn_attempt (id);
 REVOKE ALL ON burn_attempt FROM PUBLIC;
 GRANT SELECT, INSERT ON burn_attempt TO @extowner@;
 
 COMMENT ON TABLE burn_attempt IS 'wrong passphrases: one row for each, unless its transaction rolled back';
 COMMENT ON COLUMN burn_attempt.id IS 'burn_note_id(token) of the note';
 COMMENT ON COLUMN burn_attempt.at IS 'when burn_read() was called';
-COMMENT ON COLUMN burn_attempt.attempt IS 'which of the attempts that the note allows, from 1';
 COMMENT ON COLUMN burn_attempt.client_ip IS 'as in burn_receipt';
 COMMENT ON COLUMN burn_attempt.peer IS 'as in burn_receipt';
 COMMENT ON COLUMN burn_attempt.actor IS 'as in burn_receipt';

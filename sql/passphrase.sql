@@ -17,8 +17,8 @@ SET burn_note.actor = 'mallory';
 SELECT burn_read(:'token', '203.0.113.8', 'correct horse ') IS NULL AS wrong;
 RESET burn_note.actor;
 SELECT state, attempts_left FROM burn_status(:'token');
-SELECT attempt, at < now() AS earlier, client_ip, peer, actor = session_user AS by_session_user
-FROM burn_attempt WHERE id = burn_note_id(:'token') ORDER BY attempt;
+SELECT at < now() AS earlier, client_ip, peer, actor = session_user AS by_session_user
+FROM burn_attempt WHERE id = burn_note_id(:'token') ORDER BY at;
 
 -- a rollback does not refund it
 BEGIN;
@@ -54,6 +54,18 @@ SELECT burn_read(:'token', '203.0.113.8', 'wrong') IS NULL AS wrong;
 SELECT state, client_ip, actor = session_user AS by_session_user, burn_verify_receipt(:'token') FROM burn_status(:'token');
 SELECT count(*) FROM burn_note WHERE id = burn_note_id(:'token');
 
+-- the right one costs nothing, even if the read then fails, and though it was the last
+SET burn_note.max_attempts = 1;
+SELECT burn_create_bytes('\x01', NULL, 'right') AS bytes, burn_create(U&'\706B', NULL, 'right') AS fire \gset
+RESET burn_note.max_attempts;
+SELECT burn_read(:'bytes', NULL, 'right');
+SELECT burn_read(:'bytes', NULL, 'wrong');
+SET client_encoding = 'LATIN1';
+SELECT burn_read(:'fire', NULL, 'right');
+RESET client_encoding;
+SELECT attempts_left FROM burn_status(:'bytes') UNION ALL SELECT attempts_left FROM burn_status(:'fire');
+SELECT burn_read_bytes(:'bytes', NULL, 'right'), burn_read(:'fire', NULL, 'right') = U&'\706B' AS fire;
+
 -- a note without one ignores one
 SELECT burn_read(burn_create('no passphrase'), NULL, 'any');
 
@@ -80,7 +92,7 @@ SELECT count(*) > 0 AS attempts FROM burn_attempt;
 SET burn_note.receipt_retention = '1s';
 SELECT burn_create('x', '1 ms', 'p') AS token \gset
 DELETE FROM burn_attempt;
-INSERT INTO burn_attempt (id, at, attempt) SELECT burn_note_id(:'token'), now(), 1;
+INSERT INTO burn_attempt (id, at) SELECT burn_note_id(:'token'), now();
 SELECT pg_sleep(1.1);
 SELECT burn_purge() > 0 AS purged, burn_purge();
 SELECT count(*) FROM burn_attempt;

@@ -123,7 +123,7 @@ BEGIN
 END $$;
 SELECT change, pg_temp.tampered(change)
 FROM (VALUES ('created_at = created_at + interval ''1 us'''),
-	('sealed = set_byte(sealed, 0, 2)'), ('sealed = set_byte(sealed, 1, 1)'), ('sealed = set_byte(sealed, 1, 4)'),
+	('sealed = set_byte(sealed, 0, 2)'), ('sealed = set_byte(sealed, 1, 1)'), ('sealed = set_byte(sealed, 1, 2)'), ('sealed = set_byte(sealed, 1, 4)'),
 	('sealed = set_byte(sealed, 3, 1)'), ('sealed = set_byte(sealed, 4, get_byte(sealed, 4) # 1)'),
 	('sealed = set_byte(sealed, 147, get_byte(sealed, 147) # 128)'),
 	('sealed = substr(sealed, 1, 147)'), ('sealed = sealed || ''\x00'''), ('sealed = '''''),

@@ -144,8 +144,8 @@ give_receipt(BurnStore *store, const BurnReceipt *receipt)
 }
 
 /*
- * Takes one of the note's attempts, for good: whatever becomes of the caller's
- * transaction, and however many try at once.  False where none is left.
+ * Takes one of the note's attempts, whatever becomes of the caller's transaction
+ * and however many try at once.  False where none is left.
  */
 static bool
 count_attempt(Ending *e)
@@ -171,32 +171,102 @@ count_attempt(Ending *e)
 }
 
 /*
- * A wrong passphrase was given.  The last one locks the note: that comes first,
- * since nothing that fails after it may leave the note open to more.
+ * Gives an attempt back: the passphrase was right.  A crash may still take it.
  */
 static void
-refuse_passphrase(Ending *e)
+return_attempt(Ending *e)
+{
+	BurnNote   *note = &e->note;
+	BurnFuse	returned;
+	XLogRecPtr	lsn;
+
+	do
+	{
+		fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+		if (note->fuse.state != FUSE_LIVE ||
+			note->fuse.attempts_left >= note->fuse.attempts_allowed)
+			return;
+		returned = note->fuse;
+		returned.attempts_left++;
+	} while (!fuse_swap(e->store.notes.heap, note_buffer(note), note->fuse_on_page,
+						&note->fuse, &returned, &lsn));
+	note->fuse = returned;
+}
+
+/*
+ * Locks the note, whose attempts have been used up.  Lighting the fuse comes
+ * first: nothing that fails after it may leave the note open to more.
+ */
+static void
+lock_note(Ending *e)
 {
 	BurnReceipt receipt;
 	BurnFuse	tombstone;
 	XLogRecPtr	lsn;
-	int			attempt = e->note.fuse.attempts_allowed - e->note.fuse.attempts_left;
-	bool		locked = false;
+
+	make_receipt(e, OUTCOME_LOCKED, &receipt, &tombstone);
+	if (!light_fuse(&e->store, &e->note, &tombstone, &lsn))
+		return;
+	XLogFlush(lsn);
+	stats_count(COUNT_LOCKED);
+
+	if (note_delete(&e->store, &e->note) == DELETE_DONE)
+		give_receipt(&e->store, &receipt);
+}
+
+/*
+ * A wrong passphrase was given.
+ */
+static void
+refuse_passphrase(Ending *e)
+{
+	BurnWitness witness;
 
 	stats_count(COUNT_WRONG_PASSPHRASES);
-	make_receipt(e, OUTCOME_LOCKED, &receipt, &tombstone);
 	if (e->note.fuse.attempts_left == 0)
-	{
-		locked = light_fuse(&e->store, &e->note, &tombstone, &lsn);
-		XLogFlush(lsn);
-		if (locked)
-			stats_count(COUNT_LOCKED);
-	}
+		lock_note(e);
 
-	attempt_insert(&e->store, e->id, e->now, attempt, &receipt.witness);
+	witness_now(&witness, e->client_ip, burn_actor);
+	attempt_insert(&e->store, e->id, e->now, &witness);
+}
 
-	if (locked && note_delete(&e->store, &e->note) == DELETE_DONE)
-		give_receipt(&e->store, &receipt);
+/*
+ * No attempt is left, and the note is not locked: somebody is still hashing the
+ * last one, or a crash has cut that short.  In the second case lock it now.
+ */
+static void
+lock_if_abandoned(Ending *e)
+{
+	if (!passphrase_alone())
+		return;
+	fuse_read(&e->note.fuse, note_buffer(&e->note), e->note.fuse_on_page);
+	if (e->note.fuse.state == FUSE_LIVE && e->note.fuse.attempts_left == 0)
+		lock_note(e);
+}
+
+/*
+ * Errors out where a note of bytes is read as text, or the reverse.
+ */
+static void
+refuse_other_kind(const Ending *e, int flags)
+{
+	if ((flags & SEAL_IS_BYTES) != e->flags)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 (flags & SEAL_IS_BYTES) ?
+				 errmsg("burn note holds bytes, not text") :
+				 errmsg("burn note holds text, not bytes"),
+				 errhint("Read it with %s. It is not burned.",
+						 (flags & SEAL_IS_BYTES) ? "burn_read_bytes()" : "burn_read()")));
+}
+
+static void
+refuse_forged(const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("burn note does not authenticate"),
+			 errdetail_internal("%s", detail)));
 }
 
 /*
@@ -213,25 +283,32 @@ open_note(Ending *e)
 	int			flags = seal_flags((unsigned char *) VARDATA_ANY(sealed), sealed_bytes);
 	SealParts	parts = {0};
 	SealBinding binding;
+	bool		has_passphrase;
+	bool		opened;
 	size_t		note_bytes;
 	size_t		server_bytes;
 	char	   *server;
 
 	parts.secret = token_secret(&e->token);
 	parts.half = e->note.fuse.half;
-	if (flags >= 0 && (flags & SEAL_HAS_PASSPHRASE))
+	has_passphrase = flags >= 0 && (flags & SEAL_HAS_PASSPHRASE);
+	if (has_passphrase && e->note.fuse.attempts_allowed == 0)
+		refuse_forged("Its row was altered.");
+	if (has_passphrase)
 	{
-		bool		counted;
-
 		if (e->given_passphrase == NULL)
 			return false;
+		refuse_other_kind(e, flags);
+
+		/* The place is held until it is known whether the attempt was wrong. */
 		passphrase_begin();
-		counted = count_attempt(e);
-		if (counted)
-			passphrase_hash(e->passphrase, &e->token, e->given_passphrase);
-		passphrase_end();
-		if (!counted)
+		if (!count_attempt(e))
+		{
+			lock_if_abandoned(e);
+			passphrase_end();
 			return false;
+		}
+		passphrase_hash(e->passphrase, &e->token, e->given_passphrase);
 		parts.passphrase = e->passphrase;
 	}
 
@@ -247,33 +324,28 @@ open_note(Ending *e)
 	StaticAssertStmt(SEAL_LENGTH_BYTES == VARHDRSZ, "the length makes room for the header");
 	e->opened_bytes = sealed_bytes;
 	e->opened = palloc(Max(sealed_bytes, VARHDRSZ));
-	if (seal_open((unsigned char *) e->opened, &note_bytes,
-				  (const unsigned char *) VARDATA_ANY(sealed), sealed_bytes,
-				  &parts, &binding) != 0)
-	{
-		if (parts.passphrase != NULL)
-		{
-			refuse_passphrase(e);
-			return false;
-		}
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("burn note does not authenticate"),
-				 errdetail("Its row was altered, or was sealed in another database.")));
-	}
-	SET_VARSIZE(e->opened, VARHDRSZ + note_bytes);
+	opened = seal_open((unsigned char *) e->opened, &note_bytes,
+					   (const unsigned char *) VARDATA_ANY(sealed), sealed_bytes,
+					   &parts, &binding) == 0;
 	e->opened_fuse = e->note.fuse;
+	if (has_passphrase)
+	{
+		if (opened)
+			return_attempt(e);
+		else
+			refuse_passphrase(e);
+		passphrase_end();
+		if (!opened)
+			return false;
+	}
+	if (!opened)
+		refuse_forged("Its row was altered, or was sealed in another database.");
+
+	SET_VARSIZE(e->opened, VARHDRSZ + note_bytes);
 	if ((Pointer) sealed != DatumGetPointer(stored))
 		pfree(sealed);
 
-	if ((flags & SEAL_IS_BYTES) != e->flags)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 (flags & SEAL_IS_BYTES) ?
-				 errmsg("burn note holds bytes, not text") :
-				 errmsg("burn note holds text, not bytes"),
-				 errhint("Read it with %s. It is not burned.",
-						 (flags & SEAL_IS_BYTES) ? "burn_read_bytes()" : "burn_read()")));
+	refuse_other_kind(e, flags);
 	e->result = e->opened;
 	if (flags & SEAL_IS_BYTES)
 		return true;
@@ -415,10 +487,7 @@ end_by_token(Ending *e)
 			/* Whether we burn it or finish a burn is decided only now. */
 			live = e->note.fuse.state == FUSE_LIVE;
 			if (live && e->result != NULL && !fuse_same_half(&e->note.fuse, &e->opened_fuse))
-				ereport(ERROR,
-						(errcode(ERRCODE_DATA_CORRUPTED),
-						 errmsg("burn note does not authenticate"),
-						 errdetail("Its row was replaced while it was being read.")));
+				refuse_forged("Its row was replaced while it was being read.");
 			if (live)
 				burn_note(e);
 			else

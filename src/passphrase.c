@@ -28,14 +28,31 @@
 
 /* The place that this backend holds, between passphrase_begin() and _end(). */
 static int	place;
+static bool alone;				/* does it hold all the others too? */
 
-static LockAcquireResult
-take_place(bool dont_wait)
+static LOCKTAG
+place_tag(int number)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, InvalidOid, PLACE_CLASS, place, 2);
-	return LockAcquire(&tag, ExclusiveLock, false, dont_wait);
+	SET_LOCKTAG_ADVISORY(tag, InvalidOid, PLACE_CLASS, number, 2);
+	return tag;
+}
+
+static bool
+take_place(int number, bool dont_wait)
+{
+	LOCKTAG		tag = place_tag(number);
+
+	return LockAcquire(&tag, ExclusiveLock, false, dont_wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+give_place(int number)
+{
+	LOCKTAG		tag = place_tag(number);
+
+	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
 /*
@@ -44,13 +61,32 @@ take_place(bool dont_wait)
 void
 passphrase_begin(void)
 {
+	alone = false;
 	for (int i = 0; i < HASHES_AT_ONCE; i++)
 	{
 		place = (MyProcPid + i) % HASHES_AT_ONCE;
-		if (take_place(true) != LOCKACQUIRE_NOT_AVAIL)
+		if (take_place(place, true))
 			return;
 	}
-	(void) take_place(false);
+	(void) take_place(place, false);
+}
+
+/*
+ * Is the caller, who holds a place, the only one?  True: so it is until it gives
+ * its place back.
+ */
+bool
+passphrase_alone(void)
+{
+	int			others = 1;
+
+	while (others < HASHES_AT_ONCE && take_place((place + others) % HASHES_AT_ONCE, true))
+		others++;
+	alone = others == HASHES_AT_ONCE;
+	if (!alone)
+		while (--others > 0)
+			give_place((place + others) % HASHES_AT_ONCE);
+	return alone;
 }
 
 /*
@@ -75,13 +111,12 @@ passphrase_hash(unsigned char *hash, const BurnToken *token, const text *passphr
 }
 
 /*
- * Gives the place back.
+ * Gives the place back, all of them if the caller was alone.
  */
 void
 passphrase_end(void)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, InvalidOid, PLACE_CLASS, place, 2);
-	(void) LockRelease(&tag, ExclusiveLock, false);
+	for (int i = alone ? HASHES_AT_ONCE - 1 : 0; i >= 0; i--)
+		give_place((place + i) % HASHES_AT_ONCE);
+	alone = false;
 }

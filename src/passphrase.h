@@ -13,6 +13,7 @@
 extern void passphrase_begin(void);
 extern void passphrase_hash(unsigned char *hash, const BurnToken *token,
 							const text *passphrase);
+extern bool passphrase_alone(void);
 extern void passphrase_end(void);
 
 #endif							/* BURN_PASSPHRASE_H */

@@ -86,7 +86,6 @@ enum
 {
 	ATTEMPT_ID = 1,
 	ATTEMPT_AT,
-	ATTEMPT_ATTEMPT,
 	ATTEMPT_CLIENT_IP,
 	ATTEMPT_PEER,
 	ATTEMPT_ACTOR,
@@ -104,12 +103,12 @@ typedef struct Shape
 	int			columns;
 	int			required;		/* so many first columns are never NULL */
 	Oid			types[RECEIPT_COLUMNS]; /* InvalidOid stands for burn_fuse */
-	int			key_columns;	/* of its primary key, which begins with id */
+	bool		has_pkey;		/* else it is found by another index on id */
 	int			second_key;		/* column of its second index, 0 if it has one */
 
 	bool		valid;			/* is what follows? */
 	Oid			heap;
-	Oid			pkey;
+	Oid			key;
 	Oid			second;
 	bool		plain;
 } Shape;
@@ -117,7 +116,7 @@ typedef struct Shape
 static Shape note_shape = {
 	.name = "burn_note",.columns = NOTE_COLUMNS,.required = NOTE_SEALED,
 	.types = {UUIDOID, TIMESTAMPTZOID, InvalidOid, BYTEAOID, OIDOID},
-	.key_columns = 1,
+	.has_pkey = true,
 	.second_key = NOTE_CREATOR
 };
 
@@ -125,13 +124,12 @@ static Shape receipt_shape = {
 	.name = "burn_receipt",.columns = RECEIPT_COLUMNS,.required = RECEIPT_OUTCOME,
 	.types = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, CHAROID,
 	INETOID, INETOID, TEXTOID, BYTEAOID},
-	.key_columns = 1
+	.has_pkey = true
 };
 
 static Shape attempt_shape = {
-	.name = "burn_attempt",.columns = ATTEMPT_COLUMNS,.required = ATTEMPT_ATTEMPT,
-	.types = {UUIDOID, TIMESTAMPTZOID, INT2OID, INETOID, INETOID, TEXTOID},
-	.key_columns = 2
+	.name = "burn_attempt",.columns = ATTEMPT_COLUMNS,.required = ATTEMPT_AT,
+	.types = {UUIDOID, TIMESTAMPTZOID, INETOID, INETOID, TEXTOID}
 };
 
 static Shape *const shapes[] = {&note_shape, &receipt_shape, &attempt_shape};
@@ -191,20 +189,20 @@ index_on(Relation rel, AttrNumber column)
 }
 
 /*
- * Is the table's primary key the one that begin_lookup() and "one receipt for
- * each note" rely on?
+ * Is the index the one on id that begin_lookup() and, of a primary key, "one
+ * receipt for each note" rely on?
  */
 static bool
-key_fits(Oid pkey, const Shape *shape)
+key_fits(Oid key, const Shape *shape)
 {
 	Relation	index;
 	bool		fits;
 
-	if (!OidIsValid(pkey))
+	if (!OidIsValid(key))
 		return false;
-	index = index_open(pkey, AccessShareLock);
+	index = index_open(key, AccessShareLock);
 	fits = index->rd_rel->relam == BTREE_AM_OID &&
-		index->rd_index->indnatts == shape->key_columns &&
+		index->rd_index->indnatts == 1 &&
 		index->rd_index->indkey.values[0] == NOTE_ID &&
 		index->rd_index->indimmediate && index->rd_index->indisvalid;
 	index_close(index, AccessShareLock);
@@ -231,9 +229,9 @@ learn_table(Shape *shape)
 			(att->attnotnull || i >= shape->required);
 	}
 
-	shape->pkey = RelationGetPrimaryKeyIndex(rel, false);
+	shape->key = shape->has_pkey ? RelationGetPrimaryKeyIndex(rel, false) : index_on(rel, NOTE_ID);
 	shape->second = shape->second_key > 0 ? index_on(rel, shape->second_key) : InvalidOid;
-	if (!fits || !key_fits(shape->pkey, shape) ||
+	if (!fits || !key_fits(shape->key, shape) ||
 		(shape->second_key > 0 && !OidIsValid(shape->second)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -295,14 +293,14 @@ open_table(BurnTable *table, Shape *shape, Oid function, LOCKMODE lockmode)
 	}
 
 	table->heap = table_open(shape->heap, NoLock);
-	table->pkey = index_open(shape->pkey, lockmode);
+	table->key = index_open(shape->key, lockmode);
 	table->plain = shape->plain;
 }
 
 static void
 close_table(BurnTable *table)
 {
-	index_close(table->pkey, NoLock);
+	index_close(table->key, NoLock);
 	table_close(table->heap, NoLock);
 }
 
@@ -401,7 +399,7 @@ insert_row(const BurnTable *table, TupleTableSlot *slot)
 	if (table->plain)
 	{
 		table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-		insert_entry(rel, table->pkey, slot);
+		insert_entry(rel, table->key, slot);
 	}
 	else
 	{
@@ -522,7 +520,7 @@ begin_index_scan(BurnScan *scan, const BurnTable *table, StrategyNumber strategy
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(table->heap, NULL);
 	scan->table_scan = NULL;
-	scan->index_scan = index_beginscan(table->heap, table->pkey, &scan->snapshot, NULL, 1, 0, SO_NONE);
+	scan->index_scan = index_beginscan(table->heap, table->key, &scan->snapshot, NULL, 1, 0, SO_NONE);
 	index_rescan(scan->index_scan, &key, 1, NULL, 0);
 }
 
@@ -632,7 +630,7 @@ int
 notes_of_creator(BurnStore *store, Oid creator, int limit)
 {
 	Relation	index = index_open(note_shape.second, store->lockmode);
-	const BurnTable by_creator = {.heap = store->notes.heap,.pkey = index};
+	const BurnTable by_creator = {.heap = store->notes.heap,.key = index};
 	uint64		now = unix_milliseconds(GetCurrentTimestamp());
 	BurnScan	scan;
 	int			count = 0;
@@ -807,7 +805,7 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 		error = CopyErrorData();
 		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION ||
 			error->constraint_name == NULL ||
-			strcmp(error->constraint_name, RelationGetRelationName(store->receipts.pkey)) != 0)
+			strcmp(error->constraint_name, RelationGetRelationName(store->receipts.key)) != 0)
 			PG_RE_THROW();
 		FlushErrorState();
 		ereport(ERROR,
@@ -922,11 +920,11 @@ receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
 }
 
 /*
- * Records a wrong passphrase: the attempt-th that the note allows.
+ * Records a wrong passphrase.
  */
 void
 attempt_insert(BurnStore *store, const unsigned char *id, TimestampTz at,
-			   int attempt, const BurnWitness *witness)
+			   const BurnWitness *witness)
 {
 	BurnTable	table;
 	TupleTableSlot *slot;
@@ -935,7 +933,6 @@ attempt_insert(BurnStore *store, const unsigned char *id, TimestampTz at,
 	slot = make_row(&table);
 	set_column(slot, ATTEMPT_ID, UUIDPGetDatum((const pg_uuid_t *) id));
 	set_column(slot, ATTEMPT_AT, TimestampTzGetDatum(at));
-	set_column(slot, ATTEMPT_ATTEMPT, Int16GetDatum(attempt));
 	set_witness(slot, ATTEMPT_CLIENT_IP, witness);
 	ExecStoreVirtualTuple(slot);
 	insert_row(&table, slot);

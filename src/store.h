@@ -22,7 +22,7 @@
 typedef struct BurnTable
 {
 	Relation	heap;
-	Relation	pkey;
+	Relation	key;			/* its index on id */
 	bool		plain;			/* see is_plain() */
 } BurnTable;
 
@@ -105,7 +105,7 @@ extern bool receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt 
 extern int64 receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit);
 
 extern void attempt_insert(BurnStore *store, const unsigned char *id, TimestampTz at,
-						   int attempt, const BurnWitness *witness);
+						   const BurnWitness *witness);
 extern int64 attempts_delete_before(BurnStore *store, const unsigned char *id, int64 limit);
 
 #endif							/* BURN_STORE_H */
