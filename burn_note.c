@@ -340,12 +340,10 @@ static Datum
 create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 {
 	Creating	creating = {0};
-	text	   *passphrase;
 	text	   *result = palloc(VARHDRSZ + TOKEN_CHARS + 1);
 
 	require_read_write(function);
 	refuse_null(fcinfo, 0, "burn note");
-	passphrase = get_passphrase(fcinfo, 2);
 
 	PG_TRY();
 	{
@@ -363,7 +361,8 @@ create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 				creating.utf8 = bytes = utf8;
 		}
 		create_note(&creating, fcinfo->flinfo->fn_oid, bytes, count, flags,
-					PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1), passphrase);
+					PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1),
+					get_passphrase(fcinfo, 2));
 		token_print(VARDATA(result), &creating.token);
 		SET_VARSIZE(result, VARHDRSZ + TOKEN_CHARS);
 	}
