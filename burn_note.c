@@ -32,6 +32,7 @@
  * src/store.c	the two tables
  * src/witness.c	who, and from where
  * src/stats.c	counters
+ * src/sweeper.c	finishing and expiring without being called
  *
  *-------------------------------------------------------------------------
  */
@@ -56,6 +57,7 @@
 #include "src/expiry.h"
 #include "src/settings.h"
 #include "src/stats.h"
+#include "src/sweeper.h"
 
 PG_MODULE_MAGIC;
 
@@ -73,6 +75,8 @@ int			burn_receipt_retention;
 int			burn_shard;
 char	   *burn_actor;
 char	   *burn_notify_channel;
+int			burn_purge_interval;
+char	   *burn_databases;
 
 PG_FUNCTION_INFO_V1(burn_create);
 PG_FUNCTION_INFO_V1(burn_create_bytes);
@@ -224,6 +228,34 @@ define_settings(void)
 							   NULL,
 							   NULL);
 
+	/* The sweeper's, which only a preloaded library has. */
+	if (process_shared_preload_libraries_in_progress)
+	{
+		DefineCustomIntVariable("burn_note.purge_interval",
+								"The pause between two sweeps of a database.",
+								"A sweep finishes rolled-back burns, ends expired notes and removes old receipts.",
+								&burn_purge_interval,
+								10,
+								1,
+								DAY,
+								PGC_SIGHUP,
+								GUC_UNIT_S,
+								NULL,
+								NULL,
+								NULL);
+
+		DefineCustomStringVariable("burn_note.databases",
+								   "The databases that are swept: their names, separated by commas.",
+								   "\"*\" stands for every one that has the extension, empty for none.",
+								   &burn_databases,
+								   "*",
+								   PGC_POSTMASTER,
+								   GUC_LIST_INPUT,
+								   sweeper_check_databases,
+								   NULL,
+								   NULL);
+	}
+
 	MarkGUCPrefixReserved("burn_note");
 }
 
@@ -237,6 +269,7 @@ _PG_init(void)
 
 	define_settings();
 	stats_start();
+	sweeper_start();
 
 #ifdef BURN_TEST_NO_FUSE
 	ereport(WARNING,

@@ -16,10 +16,16 @@
 
 #include "access/genam.h"
 #include "access/tableam.h"
+#include "catalog/pg_database.h"
 #include "executor/executor.h"
 #include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+
+/* 15.4 has it, and 15.0 does not need it. */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB -2
 #endif
 
 #if PG_VERSION_NUM < 160000
@@ -41,6 +47,8 @@
 #endif
 
 #if PG_VERSION_NUM < 190000
+#define BGWORKER_INTERRUPTIBLE 0
+
 #define SO_NONE 0
 
 #define table_beginscan(relation, snapshot, nkeys, key, flags) \

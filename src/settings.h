@@ -18,4 +18,8 @@ extern int	burn_shard;
 extern char *burn_actor;
 extern char *burn_notify_channel;	/* '' for none */
 
+/* Where the library is preloaded: */
+extern int	burn_purge_interval;	/* seconds */
+extern char *burn_databases;
+
 #endif							/* BURN_SETTINGS_H */

@@ -14,6 +14,7 @@ use Test::More;
 
 my $node = burn_node('settings', conf => <<~'CONF');
 	shared_preload_libraries = 'burn_note'
+	burn_note.databases = ''
 	burn_note.shard = 7
 	CONF
 
