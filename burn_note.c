@@ -21,6 +21,7 @@
  * lock without waiting.  Who finds the row deleted by a transaction in progress
  * looks again until its fuse is lit, or the other transaction gave up; the only
  * wait for another transaction's end is bounded (see wait_for_other in end.c).
+ * Passphrases are hashed a few at a time (see passphrase.c).
  *
  * src/create.c	creating
  * src/end.c	reading, revoking, finishing, expiring
@@ -29,8 +30,9 @@
  * src/token.c	tokens, receipt tokens, note ids
  * src/seal.c	sealing, opening, receipts' seals
  * src/fuse.c	the key half that a rollback cannot restore
- * src/store.c	the two tables
+ * src/store.c	the tables
  * src/witness.c	who, and from where
+ * src/encoding.c	converting text without showing it
  * src/stats.c	counters
  * src/sweeper.c	finishing and expiring without being called
  *

@@ -42,7 +42,7 @@
 #include "src/stats.h"
 
 /*
- * keep is what is returned to the caller.
+ * Wipes what the call held, but for keep, which it returns.
  */
 void
 wipe_ending(Ending *e, const text *keep)
