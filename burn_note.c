@@ -45,6 +45,7 @@
 
 #include "access/htup_details.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -390,7 +391,11 @@ create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 			creating.note = note;
 		if (!(flags & SEAL_IS_BYTES))
 		{
-			char	   *utf8 = encoding_to_utf8(bytes, count, "burn note", &count);
+			char	   *utf8;
+
+			/* No encoding takes four times what UTF-8 does. */
+			refuse_size(count / MAX_CONVERSION_GROWTH);
+			utf8 = encoding_to_utf8(bytes, count, "burn note", &count);
 
 			if (utf8 != bytes)
 				creating.utf8 = bytes = utf8;
@@ -663,6 +668,15 @@ burn_note_id(PG_FUNCTION_ARGS)
  * ----------
  */
 
+static void
+count(BurnEnd end, int64 *ended, int64 *failed)
+{
+	if (end == END_DONE)
+		(*ended)++;
+	else if (end == END_FAILED)
+		(*failed)++;
+}
+
 /*
  * burn_purge(max_notes integer) -> bigint
  */
@@ -672,6 +686,7 @@ burn_purge(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 	int64		limit;
 	int64		notes = 0;
+	int64		failed = 0;
 	int64		receipts = 0;
 	int64		kept_since;
 	unsigned char bound[NOTE_ID_BYTES];
@@ -692,20 +707,20 @@ burn_purge(PG_FUNCTION_ARGS)
 	/* Expired notes: their ids sort first. */
 	note_id_first(bound, unix_milliseconds(now) + 1);
 	notes_before(&scan, &store, bound);
-	while (notes < limit && notes_next(&scan, &note))
+	while (notes + failed < limit && notes_next(&scan, &note))
 	{
 		CHECK_FOR_INTERRUPTS();
-		notes += end_note_found(&store, &note, now);
+		count(end_note_found(&store, &note, now), &notes, &failed);
 	}
 	notes_end(&scan);
 
 	/* Burns that were rolled back: their fuse changed in place, so no index knows of them. */
 	notes_all(&scan, &store);
-	while (notes < limit && notes_next(&scan, &note))
+	while (notes + failed < limit && notes_next(&scan, &note))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (fuse_is_lit(&note.fuse))
-			notes += end_note_found(&store, &note, now);
+			count(end_note_found(&store, &note, now), &notes, &failed);
 	}
 	notes_end(&scan);
 

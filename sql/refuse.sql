@@ -160,6 +160,7 @@ SELECT burn_read(:'token');
 -- the table is not as we made it
 ALTER TABLE burn_receipt ALTER actor TYPE varchar;
 SELECT burn_create('x');
+SELECT burn_create('x');
 ALTER TABLE burn_receipt ALTER actor TYPE text;
 ALTER TABLE burn_receipt DROP CONSTRAINT burn_receipt_pkey;
 SELECT burn_create('x');

@@ -17,13 +17,14 @@
 
 #include "src/compat.h"
 #include "src/create.h"
+#include "src/encoding.h"
 #include "src/expiry.h"
 #include "src/passphrase.h"
 #include "src/settings.h"
 #include "src/stats.h"
 #include "src/store.h"
 
-static void
+void
 refuse_size(size_t bytes)
 {
 	if (bytes > (size_t) burn_max_note_size)
@@ -57,6 +58,8 @@ wipe_creating(Creating *c)
 		sodium_memzero(c->note, VARSIZE_ANY(c->note));
 	if (c->utf8 != NULL)
 		sodium_memzero(c->utf8, strlen(c->utf8));
+	if (c->passphrase_copy != NULL)
+		sodium_memzero(c->passphrase_copy, strlen(c->passphrase_copy));
 	sodium_memzero(c, sizeof(*c));
 }
 
@@ -83,9 +86,18 @@ create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
 	parts.half = c->fuse.half;
 	if (passphrase != NULL)
 	{
-		passphrase_begin();
-		passphrase_hash(c->passphrase, &c->token, passphrase);
+		size_t		bytes;
+		char	   *utf8 = encoding_to_utf8(VARDATA_ANY(passphrase), VARSIZE_ANY_EXHDR(passphrase),
+											"passphrase", &bytes);
+		bool		hashed;
+
+		if (utf8 != VARDATA_ANY(passphrase))
+			c->passphrase_copy = utf8;
+		passphrase_begin(NULL);
+		hashed = passphrase_hash(c->passphrase, &c->token, utf8, bytes);
 		passphrase_end();
+		if (!hashed)
+			passphrase_report_memory();
 		parts.passphrase = c->passphrase;
 	}
 

@@ -24,10 +24,12 @@ typedef struct Creating
 	BurnToken	receipt;
 	BurnFuse	fuse;
 	unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
+	char	   *passphrase_copy;	/* NULL, or the passphrase converted */
 	struct varlena *note;		/* NULL, or a detoasted copy of the argument */
 	char	   *utf8;			/* NULL, or a converted copy of the note */
 } Creating;
 
+extern void refuse_size(size_t bytes);
 extern void create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
 						uint8 flags, const Interval *expires_in, const text *passphrase);
 extern void wipe_creating(Creating *c);

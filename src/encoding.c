@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
 #include <sodium.h>
 
 #include "catalog/namespace.h"
@@ -45,7 +46,7 @@ encoding_convert(const char *text, size_t bytes, int from, int to,
 	converted = MemoryContextAllocHuge(CurrentMemoryContext, size);
 	done = pg_do_encoding_conversion_buf(conversion, from, to,
 										 (unsigned char *) unconstify(char *, text), bytes,
-										 (unsigned char *) converted, size, true);
+										 (unsigned char *) converted, Min(size, INT_MAX), true);
 	if (done != (int) bytes)
 	{
 		sodium_memzero(converted, size);

@@ -7,11 +7,11 @@
  * transaction, and then lights its fuse, which the caller cannot roll back.  The
  * order is what keeps the promises: all that can fail comes first; what comes
  * last cannot be undone; and the row's lock, which the delete takes, is what lets
- * only one caller get that far.  Wrong passphrases alone light a fuse without
+ * only one caller get that far.  Only wrong passphrases light a fuse without
  * that lock, because nobody gets a note by it.
  *
  * Nothing here waits for another transaction's end but wait_for_other(), which is
- * bounded, and passphrase_begin(), whose holders wait for nobody.
+ * bounded, and for hashes of passphrases, whose holders wait for nobody.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,9 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -51,6 +53,8 @@ wipe_ending(Ending *e, const text *keep)
 		sodium_memzero(e->opened, e->opened_bytes);
 	if (e->converted != NULL && e->converted != keep)
 		sodium_memzero(e->converted, VARSIZE(e->converted));
+	if (e->passphrase_copy != NULL)
+		sodium_memzero(e->passphrase_copy, strlen(e->passphrase_copy));
 	sodium_memzero(e, sizeof(*e));
 }
 
@@ -90,10 +94,11 @@ light_fuse(BurnStore *store, BurnNote *note, const BurnFuse *tombstone,
 	{
 		BurnFuse	now;
 
-		fuse_read(&now, note_buffer(note), note->fuse_on_page);
+		(void) fuse_read(&now, note_buffer(note), note->fuse_on_page);
 		if (!fuse_same_half(&now, &note->fuse))
 			return false;
 		note->fuse = now;
+		sodium_memzero(&now, sizeof(now));
 	}
 	note->fuse = *tombstone;
 	return true;
@@ -144,73 +149,64 @@ give_receipt(BurnStore *store, const BurnReceipt *receipt)
 }
 
 /*
- * Takes one of the note's attempts, whatever becomes of the caller's transaction
- * and however many try at once.  False where none is left.
+ * Changes how many attempts the note has left, whatever becomes of the caller's
+ * transaction: by one less where one is left, or by one more.  False where the
+ * note has ended, or none is left.  The caller flushes *lsn if it matters.
  */
 static bool
-count_attempt(Ending *e)
+change_attempts(Ending *e, int change, XLogRecPtr *lsn)
 {
 	BurnNote   *note = &e->note;
+	bool		changed = false;
 
-	while (note->fuse.state == FUSE_LIVE && note->fuse.attempts_left > 0)
+	while (!changed && note->fuse.state == FUSE_LIVE &&
+		   note->fuse.attempts_left + change >= 0 &&
+		   note->fuse.attempts_left + change <= note->fuse.attempts_allowed)
 	{
-		BurnFuse	counted = note->fuse;
-		XLogRecPtr	lsn;
+		BurnFuse	replacement = note->fuse;
 
-		counted.attempts_left--;
-		if (fuse_swap(e->store.notes.heap, note_buffer(note), note->fuse_on_page,
-					  &note->fuse, &counted, &lsn))
-		{
-			XLogFlush(lsn);
-			note->fuse = counted;
-			return true;
-		}
-		fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+		replacement.attempts_left += change;
+		changed = fuse_swap(e->store.notes.heap, note_buffer(note), note->fuse_on_page,
+							&note->fuse, &replacement, lsn);
+		if (changed)
+			note->fuse = replacement;
+		else
+			(void) fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+		sodium_memzero(&replacement, sizeof(replacement));
 	}
-	return false;
+	return changed;
 }
 
 /*
- * Gives an attempt back: the passphrase was right.  A crash may still take it.
+ * Locks the note if its attempts are used up, once nobody is hashing a passphrase
+ * for it any more: one of those may be right.  So a note is locked by its last
+ * wrong passphrase, or, where a crash has cut that short, by the next call with
+ * one.  Lighting the fuse comes first: nothing that fails after it may leave the
+ * note open to more.
  */
 static void
-return_attempt(Ending *e)
+lock_if_used_up(Ending *e)
 {
 	BurnNote   *note = &e->note;
-	BurnFuse	returned;
-	XLogRecPtr	lsn;
-
-	do
-	{
-		fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
-		if (note->fuse.state != FUSE_LIVE ||
-			note->fuse.attempts_left >= note->fuse.attempts_allowed)
-			return;
-		returned = note->fuse;
-		returned.attempts_left++;
-	} while (!fuse_swap(e->store.notes.heap, note_buffer(note), note->fuse_on_page,
-						&note->fuse, &returned, &lsn));
-	note->fuse = returned;
-}
-
-/*
- * Locks the note, whose attempts have been used up.  Lighting the fuse comes
- * first: nothing that fails after it may leave the note open to more.
- */
-static void
-lock_note(Ending *e)
-{
 	BurnReceipt receipt;
 	BurnFuse	tombstone;
 	XLogRecPtr	lsn;
+	bool		locked;
 
 	make_receipt(e, OUTCOME_LOCKED, &receipt, &tombstone);
-	if (!light_fuse(&e->store, &e->note, &tombstone, &lsn))
+	passphrase_begin_alone(e->id);
+	locked = fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page) &&
+		note->fuse.state == FUSE_LIVE && note->fuse.attempts_left == 0 &&
+		fuse_swap(e->store.notes.heap, note_buffer(note), note->fuse_on_page,
+				  &note->fuse, &tombstone, &lsn);
+	passphrase_end_alone(e->id);
+	if (!locked)
 		return;
+
+	note->fuse = tombstone;
 	XLogFlush(lsn);
 	stats_count(COUNT_LOCKED);
-
-	if (note_delete(&e->store, &e->note) == DELETE_DONE)
+	if (note_delete(&e->store, note) == DELETE_DONE)
 		give_receipt(&e->store, &receipt);
 }
 
@@ -224,24 +220,10 @@ refuse_passphrase(Ending *e)
 
 	stats_count(COUNT_WRONG_PASSPHRASES);
 	if (e->note.fuse.attempts_left == 0)
-		lock_note(e);
+		lock_if_used_up(e);
 
 	witness_now(&witness, e->client_ip, burn_actor);
 	attempt_insert(&e->store, e->id, e->now, &witness);
-}
-
-/*
- * No attempt is left, and the note is not locked: somebody is still hashing the
- * last one, or a crash has cut that short.  In the second case lock it now.
- */
-static void
-lock_if_abandoned(Ending *e)
-{
-	if (!passphrase_alone())
-		return;
-	fuse_read(&e->note.fuse, note_buffer(&e->note), e->note.fuse_on_page);
-	if (e->note.fuse.state == FUSE_LIVE && e->note.fuse.attempts_left == 0)
-		lock_note(e);
 }
 
 /*
@@ -270,6 +252,45 @@ refuse_forged(const char *detail)
 }
 
 /*
+ * Takes an attempt and hashes the passphrase, into e->passphrase.  True: the
+ * caller owes a passphrase_end().  False: there is no attempt left to take.
+ */
+static bool
+begin_attempt(Ending *e)
+{
+	const char *given = VARDATA_ANY(e->given_passphrase);
+	size_t		bytes;
+	char	   *utf8 = encoding_to_utf8(given, VARSIZE_ANY_EXHDR(e->given_passphrase),
+										"passphrase", &bytes);
+	XLogRecPtr	lsn;
+
+	if (utf8 != given)
+		e->passphrase_copy = utf8;
+
+	for (;;)
+	{
+		passphrase_begin(e->id);
+		if (change_attempts(e, -1, &lsn))
+			break;
+		passphrase_end();
+
+		/* Somebody may have the last one, and give it back. */
+		lock_if_used_up(e);
+		if (e->note.fuse.state != FUSE_LIVE)
+			return false;
+		CHECK_FOR_INTERRUPTS();
+	}
+	XLogFlush(lsn);
+
+	if (passphrase_hash(e->passphrase, &e->token, utf8, bytes))
+		return true;
+
+	(void) change_attempts(e, 1, &lsn);
+	passphrase_end();
+	passphrase_report_memory();
+}
+
+/*
  * Opens the note that was found, into e->result.  False where its passphrase is
  * missing or wrong.  Errors out, with nothing burned, where the row does not
  * authenticate or the note cannot be shown as it is asked for.
@@ -294,28 +315,10 @@ open_note(Ending *e)
 	has_passphrase = flags >= 0 && (flags & SEAL_HAS_PASSPHRASE);
 	if (has_passphrase && e->note.fuse.attempts_allowed == 0)
 		refuse_forged("Its row was altered.");
+	if (has_passphrase && e->given_passphrase == NULL)
+		return false;
 	if (has_passphrase)
-	{
-		if (e->given_passphrase == NULL)
-			return false;
 		refuse_other_kind(e, flags);
-
-		/* The place is held until it is known whether the attempt was wrong. */
-		passphrase_begin();
-		if (!count_attempt(e))
-		{
-			lock_if_abandoned(e);
-			passphrase_end();
-			return false;
-		}
-		passphrase_hash(e->passphrase, &e->token, e->given_passphrase);
-		parts.passphrase = e->passphrase;
-	}
-
-	binding.database = MyDatabaseId;
-	memcpy(binding.id, e->id, sizeof(binding.id));
-	binding.created_at = e->note.created_at;
-	binding.attempts_allowed = e->note.fuse.attempts_allowed;
 
 	/*
 	 * The sealed length takes as many bytes as a varlena's header.  So open
@@ -324,19 +327,37 @@ open_note(Ending *e)
 	StaticAssertStmt(SEAL_LENGTH_BYTES == VARHDRSZ, "the length makes room for the header");
 	e->opened_bytes = sealed_bytes;
 	e->opened = palloc(Max(sealed_bytes, VARHDRSZ));
+
+	if (has_passphrase)
+	{
+		/* From here to passphrase_end() nothing can fail but the passphrase. */
+		if (!begin_attempt(e))
+			return false;
+		parts.passphrase = e->passphrase;
+	}
+
+	binding.database = MyDatabaseId;
+	memcpy(binding.id, e->id, sizeof(binding.id));
+	binding.created_at = e->note.created_at;
+	binding.attempts_allowed = e->note.fuse.attempts_allowed;
+
 	opened = seal_open((unsigned char *) e->opened, &note_bytes,
 					   (const unsigned char *) VARDATA_ANY(sealed), sealed_bytes,
 					   &parts, &binding) == 0;
 	e->opened_fuse = e->note.fuse;
 	if (has_passphrase)
 	{
+		XLogRecPtr	lsn;
+
+		/* A right one costs nothing; a crash may still take it. */
 		if (opened)
-			return_attempt(e);
-		else
-			refuse_passphrase(e);
+			(void) change_attempts(e, 1, &lsn);
 		passphrase_end();
 		if (!opened)
+		{
+			refuse_passphrase(e);
 			return false;
+		}
 	}
 	if (!opened)
 		refuse_forged("Its row was altered, or was sealed in another database.");
@@ -348,7 +369,14 @@ open_note(Ending *e)
 	refuse_other_kind(e, flags);
 	e->result = e->opened;
 	if (flags & SEAL_IS_BYTES)
+	{
+		if (bytea_output == BYTEA_OUTPUT_ESCAPE && note_bytes > MaxAllocSize / 4 - 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("burn note is too large for bytea_output \"escape\""),
+					 errhint("Set bytea_output to hex. The note is not burned.")));
 		return true;
+	}
 
 	server = encoding_convert(VARDATA(e->opened), note_bytes, PG_UTF8,
 							  GetDatabaseEncoding(), &server_bytes);
@@ -538,7 +566,6 @@ end_found(BurnStore *store, BurnNote *note, TimestampTz now)
 	if (note->busy || note_delete(store, note) != DELETE_DONE)
 		return false;
 
-	stats_count(fuse_is_lit(&note->fuse) ? COUNT_FINISHED : COUNT_EXPIRED);
 	if (!fuse_is_lit(&note->fuse))
 	{
 		BurnFuse	tombstone;
@@ -552,7 +579,7 @@ end_found(BurnStore *store, BurnNote *note, TimestampTz now)
 		if (note->fuse.state == FUSE_VOID)
 			note->fuse = tombstone;
 		else if (!light_fuse(store, note, &tombstone, &lsn))
-			fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+			(void) fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
 	}
 	write_receipt_from_tombstone(store, note);
 	return true;
@@ -560,21 +587,29 @@ end_found(BurnStore *store, BurnNote *note, TimestampTz now)
 
 /*
  * The same, so that one note that cannot be ended, because a constraint refuses
- * its receipt say, does not keep the others from it: false, and a WARNING.
+ * its receipt say, does not keep the others from it: END_FAILED, and a WARNING.
+ * What would fail for the others too is an error.
  */
-bool
+BurnEnd
 end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool ended = false;
+	const bool	was_lit = fuse_is_lit(&note->fuse);
+	volatile BurnEnd result = END_BUSY;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		ended = end_found(store, note, now);
+		bool		ended = end_found(store, note, now);
+
 		ReleaseCurrentSubTransaction();
+		if (ended)
+		{
+			result = END_DONE;
+			stats_count(was_lit ? COUNT_FINISHED : COUNT_EXPIRED);
+		}
 	}
 	PG_CATCH();
 	{
@@ -586,9 +621,12 @@ end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller);
 		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR)
 			ReThrowError(error);
-		ended = false;
+		result = END_FAILED;
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("could not end burn note %s: %s",
@@ -599,5 +637,5 @@ end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-	return ended;
+	return result;
 }

@@ -29,6 +29,7 @@ typedef struct Ending
 	BurnStore	store;
 	BurnNote	note;
 	unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
+	char	   *passphrase_copy;	/* NULL, or the passphrase converted */
 	BurnFuse	opened_fuse;	/* of the row that was opened */
 	text	   *opened;			/* NULL, or the note and its padding */
 	size_t		opened_bytes;
@@ -36,8 +37,15 @@ typedef struct Ending
 	text	   *result;			/* NULL, opened or converted */
 } Ending;
 
+typedef enum BurnEnd
+{
+	END_DONE,
+	END_BUSY,					/* another transaction has the row */
+	END_FAILED
+} BurnEnd;
+
 extern bool end_note_of(Ending *e, Oid function);
-extern bool end_note_found(BurnStore *store, BurnNote *note, TimestampTz now);
+extern BurnEnd end_note_found(BurnStore *store, BurnNote *note, TimestampTz now);
 extern void wipe_ending(Ending *e, const text *keep);
 
 #endif							/* BURN_END_H */

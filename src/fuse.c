@@ -189,19 +189,17 @@ fuse_state_name(char state)
 
 /*
  * Copies a fuse out of its page, whole.  The caller holds a pin on the
- * buffer, which keeps the tuple where it is.
+ * buffer, which keeps the tuple where it is.  False where it is of a format that
+ * this version does not know.
  */
-void
+bool
 fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page)
 {
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	memcpy(fuse, on_page, sizeof(*fuse));
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 
-	if (fuse->version != FUSE_VERSION || fuse_state_name(fuse->state) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("burn note has a fuse of an unknown format")));
+	return fuse->version == FUSE_VERSION && fuse_state_name(fuse->state) != NULL;
 }
 
 #ifdef BURN_TEST_NO_FUSE
@@ -252,6 +250,7 @@ log_fuse(Buffer buffer, const BurnFuse *on_page)
 #endif
 	lsn = XLogInsert(RM_GENERIC_ID, 0);
 	wal_consistency_checking[RM_GENERIC_ID] = checking;
+	sodium_memzero(&fragment, sizeof(fragment));
 
 	PageSetLSN(page, lsn);
 	return lsn;

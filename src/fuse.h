@@ -79,7 +79,7 @@ extern void fuse_witness(BurnWitness *witness, const BurnFuse *fuse);
 extern const char *fuse_state_name(char state);
 
 extern bool fuse_same_half(const BurnFuse *a, const BurnFuse *b);
-extern void fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page);
+extern bool fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page);
 extern bool fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
 					  const BurnFuse *expected, const BurnFuse *replacement,
 					  XLogRecPtr *lsn);

@@ -5,11 +5,15 @@
  *
  * Argon2id is slow and large on purpose (see seal.h).  So that a crowd of
  * guesses does not take the server's memory and processors, each hash holds
- * one of HASHES_AT_ONCE places.  A place is a heavyweight lock: whoever has to
- * wait shows in pg_locks, obeys lock_timeout and can be cancelled, and an error
- * gives the place back.  The locks are advisory ones of no database, which SQL
- * cannot name.  Nothing else is waited for while one is held, so they cannot
- * take part in a deadlock.
+ * one of HASHES_AT_ONCE places.  And so that a note is not locked while
+ * somebody's hash may yet prove right, each hash also shares its note's lock,
+ * which whoever wants to lock the note takes alone.
+ *
+ * Both are heavyweight locks: whoever has to wait shows in pg_locks, obeys
+ * lock_timeout and can be cancelled, and an error gives them back.  They are
+ * advisory ones of no database, which SQL cannot name.  Between begin and end
+ * nobody waits for anything and no user's code runs, so they cannot take part
+ * in a deadlock, and nobody holds them for longer than a hash takes.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,104 +23,104 @@
 #include "storage/lock.h"
 
 #include "src/compat.h"
-#include "src/encoding.h"
 #include "src/passphrase.h"
 #include "src/seal.h"
 
 #define HASHES_AT_ONCE	4
-#define PLACE_CLASS		0x6275726E	/* "burn" */
+#define PLACE_KEY		0x6275726E	/* "burn" */
 
-/* The place that this backend holds, between passphrase_begin() and _end(). */
-static int	place;
-static bool alone;				/* does it hold all the others too? */
+/* The last field of the lock tags. SQL's advisory locks have 1 and 2 there. */
+#define PLACE_CLASS		2
+#define NOTE_CLASS		3
 
+/* The locks that this backend holds, between passphrase_begin() and _end(). */
+static LOCKTAG place;
+static LOCKTAG sharing;
+static bool is_sharing;
+
+/*
+ * The lock of the note with this id.  Two notes with the same one (64 bits of
+ * their ids are compared) would only wait for each other.
+ */
 static LOCKTAG
-place_tag(int number)
+note_tag(const unsigned char *id)
 {
+	uint32		key[2];
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, InvalidOid, PLACE_CLASS, number, 2);
+	memcpy(key, id + NOTE_ID_BYTES - sizeof(key), sizeof(key));
+	SET_LOCKTAG_ADVISORY(tag, InvalidOid, key[0], key[1], NOTE_CLASS);
 	return tag;
 }
 
-static bool
-take_place(int number, bool dont_wait)
+/*
+ * Waits for a place, any free one, else a certain one; and, where id is not NULL,
+ * until nobody is about to lock that note.
+ */
+void
+passphrase_begin(const unsigned char *id)
 {
-	LOCKTAG		tag = place_tag(number);
+	bool		taken = false;
 
-	return LockAcquire(&tag, ExclusiveLock, false, dont_wait) != LOCKACQUIRE_NOT_AVAIL;
+	for (int i = 0; i < HASHES_AT_ONCE && !taken; i++)
+	{
+		SET_LOCKTAG_ADVISORY(place, InvalidOid, PLACE_KEY, (MyProcPid + i) % HASHES_AT_ONCE, PLACE_CLASS);
+		taken = LockAcquire(&place, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	}
+	if (!taken)
+		(void) LockAcquire(&place, ExclusiveLock, false, false);
+
+	is_sharing = id != NULL;
+	if (is_sharing)
+	{
+		sharing = note_tag(id);
+		(void) LockAcquire(&sharing, ShareLock, false, false);
+	}
 }
 
-static void
-give_place(int number)
+/*
+ * hash := the SEAL_PASSPHRASE_BYTES of a passphrase in UTF-8; false where there is
+ * not the memory.
+ */
+bool
+passphrase_hash(unsigned char *hash, const BurnToken *token, const char *utf8, size_t bytes)
 {
-	LOCKTAG		tag = place_tag(number);
+	return seal_passphrase(hash, token, utf8, bytes) == 0;
+}
+
+void
+passphrase_end(void)
+{
+	if (is_sharing)
+		(void) LockRelease(&sharing, ShareLock, false);
+	(void) LockRelease(&place, ExclusiveLock, false);
+}
+
+/*
+ * Waits until nobody is hashing a passphrase for the note, and keeps everybody
+ * from beginning to until passphrase_end_alone().
+ */
+void
+passphrase_begin_alone(const unsigned char *id)
+{
+	LOCKTAG		tag = note_tag(id);
+
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+passphrase_end_alone(const unsigned char *id)
+{
+	LOCKTAG		tag = note_tag(id);
 
 	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
-/*
- * Waits for a place: any free one, else a certain one.
- */
 void
-passphrase_begin(void)
+passphrase_report_memory(void)
 {
-	alone = false;
-	for (int i = 0; i < HASHES_AT_ONCE; i++)
-	{
-		place = (MyProcPid + i) % HASHES_AT_ONCE;
-		if (take_place(place, true))
-			return;
-	}
-	(void) take_place(place, false);
-}
-
-/*
- * Is the caller, who holds a place, the only one?  True: so it is until it gives
- * its place back.
- */
-bool
-passphrase_alone(void)
-{
-	int			others = 1;
-
-	while (others < HASHES_AT_ONCE && take_place((place + others) % HASHES_AT_ONCE, true))
-		others++;
-	alone = others == HASHES_AT_ONCE;
-	if (!alone)
-		while (--others > 0)
-			give_place((place + others) % HASHES_AT_ONCE);
-	return alone;
-}
-
-/*
- * hash := the SEAL_PASSPHRASE_BYTES of a passphrase, given in the server's encoding.
- * The caller holds a place.
- */
-void
-passphrase_hash(unsigned char *hash, const BurnToken *token, const text *passphrase)
-{
-	const char *given = VARDATA_ANY(passphrase);
-	size_t		bytes = VARSIZE_ANY_EXHDR(passphrase);
-	size_t		utf8_bytes;
-	char	   *utf8 = encoding_to_utf8(given, bytes, "passphrase", &utf8_bytes);
-	int			result = seal_passphrase(hash, token, utf8, utf8_bytes);
-
-	encoding_free(utf8, given, utf8_bytes);
-	if (result != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory"),
-				 errdetail("Hashing a passphrase takes 64 MiB.")));
-}
-
-/*
- * Gives the place back, all of them if the caller was alone.
- */
-void
-passphrase_end(void)
-{
-	for (int i = alone ? HASHES_AT_ONCE - 1 : 0; i >= 0; i--)
-		give_place((place + i) % HASHES_AT_ONCE);
-	alone = false;
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("out of memory"),
+			 errdetail("Hashing a passphrase takes 64 MiB.")));
 }

@@ -10,10 +10,12 @@
 
 #include "src/token.h"
 
-extern void passphrase_begin(void);
-extern void passphrase_hash(unsigned char *hash, const BurnToken *token,
-							const text *passphrase);
-extern bool passphrase_alone(void);
+extern void passphrase_begin(const unsigned char *id);
+extern bool passphrase_hash(unsigned char *hash, const BurnToken *token,
+							const char *utf8, size_t bytes);
 extern void passphrase_end(void);
+extern void passphrase_begin_alone(const unsigned char *id);
+extern void passphrase_end_alone(const unsigned char *id);
+extern void passphrase_report_memory(void) pg_attribute_noreturn();
 
 #endif							/* BURN_PASSPHRASE_H */

@@ -106,6 +106,7 @@ typedef struct Shape
 	bool		has_pkey;		/* else it is found by another index on id */
 	int			second_key;		/* column of its second index, 0 if it has one */
 
+	bool		watched;		/* no change since open_table() looked? */
 	bool		valid;			/* is what follows? */
 	Oid			heap;
 	Oid			key;
@@ -139,12 +140,12 @@ forget(Datum arg, Oid relid)
 {
 	for (size_t i = 0; i < lengthof(shapes); i++)
 		if (!OidIsValid(relid) || relid == shapes[i]->heap)
-			shapes[i]->valid = false;
+			shapes[i]->watched = shapes[i]->valid = false;
 }
 
 /*
- * May rows of rel be written and deleted without the executor?  Only where
- * nothing but its own indexes wants to know of them.
+ * May rows of rel be inserted without the executor?  Only where nothing but its
+ * own indexes wants to know of them.
  */
 static bool
 is_plain(Relation rel, const Shape *shape)
@@ -158,8 +159,7 @@ is_plain(Relation rel, const Shape *shape)
 		list_length(indexes) == (shape->second_key > 0 ? 2 : 1) &&
 		tupdesc->constr->num_check == 0 && tupdesc->constr->num_defval == 0 &&
 		(triggers == NULL ||
-		 !(triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
-		   triggers->trig_delete_before_row || triggers->trig_delete_after_row));
+		 !(triggers->trig_insert_before_row || triggers->trig_insert_after_row));
 	for (int i = shape->required; i < shape->columns; i++)
 		plain = plain && !TupleDescAttr(tupdesc, i)->attnotnull;
 	list_free(indexes);
@@ -277,18 +277,22 @@ open_table(BurnTable *table, Shape *shape, Oid function, LOCKMODE lockmode)
 
 	for (;;)
 	{
-		bool		known = shape->valid;
-
-		if (!known)
+		if (!shape->valid)
 			shape->heap = find_table(function, shape->name);
 
-		/* Taking the lock accepts invalidations: the OID may be stale. */
-		shape->valid = true;
+		/*
+		 * Taking the lock accepts invalidations: the OID may be stale.  Either
+		 * step may fail, and then nothing is valid that was not before.
+		 */
+		shape->watched = true;
 		LockRelationOid(shape->heap, lockmode);
-		if (shape->valid && !known)
+		if (shape->watched && !shape->valid)
 			learn_table(shape);
-		if (shape->valid)
+		if (shape->watched)
+		{
+			shape->valid = true;
 			break;
+		}
 		UnlockRelationOid(shape->heap, lockmode);
 	}
 
@@ -451,6 +455,15 @@ set_witness(TupleTableSlot *slot, AttrNumber client_ip, const BurnWitness *witne
 		set_column(slot, client_ip + 2, PointerGetDatum(witness->actor));
 }
 
+static bool
+has_no_delete_trigger(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	return triggers == NULL ||
+		!(triggers->trig_delete_before_row || triggers->trig_delete_after_row);
+}
+
 /*
  * Deletes the row in slot, waiting for nobody.
  */
@@ -458,11 +471,12 @@ static BurnDelete
 delete_row(const BurnTable *table, TupleTableSlot *slot)
 {
 	Relation	rel = table->heap;
+	bool		plain = has_no_delete_trigger(rel);
 	CommandId	cid = GetCurrentCommandId(true);
 	TM_FailureData failure;
 	TM_Result	result = TM_BeingModified;
 
-	if (table->plain)
+	if (plain)
 		result = table_tuple_delete(rel, &slot->tts_tid, cid, 0, InvalidSnapshot,
 									InvalidSnapshot, false, &failure);
 
@@ -478,7 +492,7 @@ delete_row(const BurnTable *table, TupleTableSlot *slot)
 								  locked, cid, LockTupleExclusive,
 								  LockWaitSkip, 0, &failure);
 		ExecDropSingleTupleTableSlot(locked);
-		if (result == TM_Ok && table->plain)
+		if (result == TM_Ok && plain)
 			result = table_tuple_delete(rel, &slot->tts_tid, cid, 0, InvalidSnapshot,
 										InvalidSnapshot, true, &failure);
 		else if (result == TM_Ok)
@@ -574,9 +588,10 @@ end_scan(BurnScan *scan)
 }
 
 /*
- * Fills in what a look at the scan's row sees.
+ * Fills in what a look at the scan's row sees.  False where its fuse is of a
+ * format that this version does not know.
  */
-static void
+static bool
 look(const BurnScan *scan, BurnNote *note)
 {
 	TupleTableSlot *slot = scan->slot;
@@ -588,7 +603,18 @@ look(const BurnScan *scan, BurnNote *note)
 	note->busy = TransactionIdIsValid(scan->snapshot.xmax);
 	note->slot = slot;
 	note->fuse_on_page = (BurnFuse *) DatumGetPointer(slot->tts_values[NOTE_FUSE - 1]);
-	fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+	return fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+}
+
+static void
+report_fuse(int level, const BurnNote *note)
+{
+	ereport(level,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("burn note has a fuse of an unknown format"),
+			 errdetail("Its id is %s.",
+					   DatumGetCString(DirectFunctionCall1(uuid_out,
+														   UUIDPGetDatum((const pg_uuid_t *) note->id))))));
 }
 
 /*
@@ -665,10 +691,10 @@ note_find(BurnStore *store, const unsigned char *id, BurnNote *note)
 	begin_lookup(&scan, &store->notes, id);
 	found = next_row(&scan);
 	end_scan(&scan);
-	if (found)
-		look(&scan, note);
-	else
+	if (!found)
 		ExecDropSingleTupleTableSlot(scan.slot);
+	else if (!look(&scan, note))
+		report_fuse(ERROR, note);
 	return found;
 }
 
@@ -706,7 +732,7 @@ note_delete(BurnStore *store, BurnNote *note)
 
 	if (result == DELETE_DONE)
 	{
-		if (!store->notes.plain)
+		if (!has_no_delete_trigger(store->notes.heap))
 		{
 			BurnNote	again;
 
@@ -719,7 +745,7 @@ note_delete(BurnStore *store, BurnNote *note)
 								RelationGetRelationName(store->notes.heap))));
 			}
 		}
-		fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+		(void) fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
 	}
 	return result;
 }
@@ -754,11 +780,13 @@ notes_all(BurnScan *scan, BurnStore *store)
 bool
 notes_next(BurnScan *scan, BurnNote *note)
 {
-	bool		found = next_row(scan);
-
-	if (found)
-		look(scan, note);
-	return found;
+	while (next_row(scan))
+	{
+		if (look(scan, note))
+			return true;
+		report_fuse(WARNING, note);
+	}
+	return false;
 }
 
 void

@@ -11,8 +11,8 @@
  * nothing to do or its time is up, tells the launcher how it went, and exits.
  * It must never stay: DROP DATABASE, ALTER DATABASE ... RENAME and CREATE
  * DATABASE ... TEMPLATE give up after five seconds of somebody else being
- * connected.  So it waits hardly longer for a lock than a moment either, and
- * not at all for a standby.
+ * connected.  So it waits half a second at most for a lock, quietly leaving the
+ * rest for the next time, and not at all for a standby.
  *
  * What fails in one database fails in its worker: it is in the log, and that
  * database is left alone for a while.  A worker that takes long keeps the
@@ -74,8 +74,11 @@
 #define LAUNCHER	"burn_note launcher"
 #define WORKER		"burn_note sweeper"
 
-/* One transaction removes at most so many notes, receipts and attempts each. */
-#define BATCH		1000
+/*
+ * One transaction removes at most so many notes, receipts and attempts each: each
+ * note takes a subtransaction, and snapshots list 64 of a transaction.
+ */
+#define BATCH		50
 
 /* A worker starts no transaction after so long, */
 #define SLICE_MS	2000
@@ -565,8 +568,7 @@ sweep_batch(void)
 		int64		removed;
 
 		if (OidIsValid(owner))
-			SetUserIdAndSecContext(owner, security |
-								   (superuser_arg(owner) ? 0 : SECURITY_RESTRICTED_OPERATION));
+			SetUserIdAndSecContext(owner, security | SECURITY_RESTRICTED_OPERATION);
 		removed = DatumGetInt64(OidFunctionCall1(purge, Int32GetDatum(BATCH)));
 		AtEOXact_GUC(false, nesting);
 		result = removed > 0 ? SWEEP_MORE : SWEEP_DONE;
@@ -631,6 +633,7 @@ set_worker_settings(void)
 		{"default_transaction_isolation", "read committed"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"lock_timeout", "500ms"},
+		{"search_path", ""},
 		{"synchronous_commit", "local"},
 		{"transaction_timeout", "0"},
 	};

@@ -29,7 +29,7 @@ use constant {
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 # pg_locks' rows of hashing places
-my $places = "FROM pg_locks WHERE locktype = 'advisory' AND database = 0";
+my $places = "FROM pg_locks WHERE locktype = 'advisory' AND database = 0 AND objsubid = 2";
 
 sub start_node
 {
@@ -310,6 +310,41 @@ sub all_places_are_taken
 	return;
 }
 
+# A right passphrase that is still being hashed has taken an attempt, and will give it
+# back: a wrong one that takes the last must not lock the note meanwhile.
+sub a_wrong_one_does_not_lock_out_a_right_one_in_flight
+{
+	my ($node) = @_;
+	my ($reader, $pid, $token);
+
+	foreach (1 .. 20)
+	{
+		$token = create($node, 2);
+		$reader = $node->background_psql('postgres', on_error_stop => 0);
+		$pid = $reader->query_safe('SELECT pg_backend_pid()');
+		$reader->query_until(qr/reading/, "\\echo reading\n" . guess($token, 'right') . ";\n");
+		usleep(30_000);
+		kill 'STOP', $pid;
+		last if $node->safe_psql('postgres', "SELECT count(*) $places AND granted AND pid = $pid") eq '1';
+		kill 'CONT', $pid;
+		$reader->quit;
+	}
+	is(attempts_left($node, $token), 1, 'the right one is being hashed');
+
+	my $guesser = $node->background_psql('postgres', on_error_stop => 0);
+	$guesser->query_until(qr/guessing/, "\\echo guessing\n" . guess($token, 'wrong') . ";\n");
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND database = 0 AND objsubid = 3 AND NOT granted")
+	  or die 'the guesser does not wait';
+	is(attempts_left($node, $token), 0, 'the wrong one has taken the last attempt');
+
+	kill 'CONT', $pid;
+	$node->poll_query_until('postgres', "SELECT state = 'read' FROM burn_status('$token')");
+	is(status($node, $token), 'read|', 'a_wrong_one_does_not_lock_out_a_right_one_in_flight');
+	$_->quit foreach $reader, $guesser;
+	return;
+}
+
 # ----------
 # Crashes
 # ----------
@@ -437,6 +472,7 @@ is_deeply([ roll_back($node) ], [ 4, 'NULL' ], 'rollback_refunds_no_attempt_and_
 sixteen_megabytes_are_exact($node);
 a_hundred_guesses_at_once($node);
 all_places_are_taken($node);
+a_wrong_one_does_not_lock_out_a_right_one_in_flight($node);
 a_crash_refunds_nothing($node);
 a_standby_knows($node);
 
