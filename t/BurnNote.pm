@@ -44,7 +44,7 @@ sub burn_node
 
 	local $ENV{TEMP_CONFIG} = "$ENV{BURN_NO_FUSE_STAGE}/server.conf"
 	  if $options{no_fuse};
-	$node->init(%{ $options{init} // {} });
+	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ], %{ $options{init} // {} });
 	$node->append_conf('postgresql.conf', "autovacuum = off\nrestart_after_crash = on\n");
 	$node->append_conf('postgresql.conf', 'client_min_messages = error')
 	  if $options{no_fuse};

@@ -30,7 +30,7 @@ use_postgres() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	mkdir "$scratch/tmp"
-	export HOME=$scratch TMPDIR=$scratch/tmp LC_ALL=C.UTF-8
+	export HOME=$scratch TMPDIR=$scratch/tmp LANG=C.UTF-8 LC_ALL=C.UTF-8
 	give "$scratch"
 }
 
