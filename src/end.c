@@ -288,6 +288,7 @@ begin_attempt(Ending *e)
 	(void) change_attempts(e, 1, &lsn);
 	passphrase_end();
 	passphrase_report_memory();
+	return false;
 }
 
 /*

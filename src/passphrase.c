@@ -88,6 +88,9 @@ passphrase_hash(unsigned char *hash, const BurnToken *token, const char *utf8, s
 	return seal_passphrase(hash, token, utf8, bytes) == 0;
 }
 
+/*
+ * Gives both locks back.
+ */
 void
 passphrase_end(void)
 {
@@ -116,6 +119,9 @@ passphrase_end_alone(const unsigned char *id)
 	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
+/*
+ * Errors out, for who was told that there is not the memory.
+ */
 void
 passphrase_report_memory(void)
 {

@@ -16,6 +16,6 @@ extern bool passphrase_hash(unsigned char *hash, const BurnToken *token,
 extern void passphrase_end(void);
 extern void passphrase_begin_alone(const unsigned char *id);
 extern void passphrase_end_alone(const unsigned char *id);
-extern void passphrase_report_memory(void) pg_attribute_noreturn();
+extern void passphrase_report_memory(void);
 
 #endif							/* BURN_PASSPHRASE_H */
