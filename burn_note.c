@@ -565,13 +565,7 @@ burn_status(PG_FUNCTION_ARGS)
 
 		receipt.created_at = note.created_at;
 		if (fuse_is_lit(&note.fuse))
-		{
-			receipt.outcome = note.fuse.state;
-			receipt.closed_at = fuse_closed_at(&note.fuse);
-			fuse_witness(&receipt.witness, &note.fuse);
-			receipt.has_seal = receipt.outcome != OUTCOME_EXPIRED;
-			memcpy(receipt.seal, note.fuse.seal, sizeof(receipt.seal));
-		}
+			receipt_from_tombstone(&receipt, &note);
 		else if (note.fuse.state == FUSE_LIVE)
 		{
 			state = expires > GetCurrentTimestamp() ? "sealed" : "expired";

@@ -459,6 +459,21 @@ burn_note(Ending *e)
 }
 
 /*
+ * What the lit fuse of a note says of its end.
+ */
+void
+receipt_from_tombstone(BurnReceipt *receipt, const BurnNote *note)
+{
+	memcpy(receipt->id, note->id, sizeof(receipt->id));
+	receipt->created_at = note->created_at;
+	receipt->closed_at = fuse_closed_at(&note->fuse);
+	receipt->outcome = note->fuse.state;
+	fuse_witness(&receipt->witness, &note->fuse);
+	receipt->has_seal = receipt->outcome != OUTCOME_EXPIRED;
+	memcpy(receipt->seal, note->fuse.seal, sizeof(receipt->seal));
+}
+
+/*
  * Writes the receipt of a note whose fuse is lit and whose row the caller's
  * transaction has deleted.
  */
@@ -480,13 +495,7 @@ write_receipt_from_tombstone(BurnStore *store, const BurnNote *note)
 					 errmsg("another transaction is writing the burn note's receipt")));
 	}
 
-	memcpy(receipt.id, note->id, sizeof(receipt.id));
-	receipt.created_at = note->created_at;
-	receipt.closed_at = fuse_closed_at(&note->fuse);
-	receipt.outcome = note->fuse.state;
-	fuse_witness(&receipt.witness, &note->fuse);
-	receipt.has_seal = receipt.outcome != OUTCOME_EXPIRED;
-	memcpy(receipt.seal, note->fuse.seal, sizeof(receipt.seal));
+	receipt_from_tombstone(&receipt, note);
 	give_receipt(store, &receipt);
 }
 

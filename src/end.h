@@ -46,6 +46,7 @@ typedef enum BurnEnd
 
 extern bool end_note_of(Ending *e, Oid function);
 extern BurnEnd end_note_found(BurnStore *store, BurnNote *note, TimestampTz now);
+extern void receipt_from_tombstone(BurnReceipt *receipt, const BurnNote *note);
 extern void wipe_ending(Ending *e, const text *keep);
 
 #endif							/* BURN_END_H */

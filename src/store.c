@@ -193,7 +193,7 @@ index_on(Relation rel, AttrNumber column)
  * receipt for each note" rely on?
  */
 static bool
-key_fits(Oid key, const Shape *shape)
+key_fits(Oid key)
 {
 	Relation	index;
 	bool		fits;
@@ -231,7 +231,7 @@ learn_table(Shape *shape)
 
 	shape->key = shape->has_pkey ? RelationGetPrimaryKeyIndex(rel, false) : index_on(rel, NOTE_ID);
 	shape->second = shape->second_key > 0 ? index_on(rel, shape->second_key) : InvalidOid;
-	if (!fits || !key_fits(shape->key, shape) ||
+	if (!fits || !key_fits(shape->key) ||
 		(shape->second_key > 0 && !OidIsValid(shape->second)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
