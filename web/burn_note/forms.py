@@ -1,0 +1,168 @@
+from datetime import timedelta
+
+from django import forms
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.decorators.debug import sensitive_variables
+
+from . import conf, tokens
+from .files import File
+
+# What a browser must not do with a secret: remember it, or send it to a spelling service
+_SECRET = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+
+_UNITS = {"minutes": _("minutes"), "hours": _("hours"), "days": _("days")}
+_EXPIRIES = {
+    "hour": (_("1 hour"), timedelta(hours=1)),
+    "day": (_("1 day"), timedelta(days=1)),
+    "week": (_("1 week"), timedelta(days=7)),
+}
+
+
+def _in_words(span: timedelta) -> str:
+    if span >= timedelta(days=1):
+        return ngettext("%d day", "%d days", span.days) % span.days
+    minutes = span // timedelta(minutes=1)
+    return ngettext("%d minute", "%d minutes", minutes) % minutes
+
+
+class CreateForm(forms.Form):
+    """A text or a file, never both; `expires_in` of the cleaned data is a timedelta."""
+
+    text = forms.CharField(
+        label=_("Your note"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={**_SECRET, "rows": 6, "autofocus": True}),
+    )
+    file = forms.FileField(label=_("Or a file"), required=False, allow_empty_file=True)
+    expires = forms.ChoiceField(
+        label=_("Destroy it unread after"),
+        initial="day",
+        choices=[(key, label) for key, (label, _span) in _EXPIRIES.items()]
+        + [("custom", _("Custom"))],
+        widget=forms.RadioSelect,
+    )
+    custom_number = forms.IntegerField(
+        label=_("Number"), required=False, min_value=1, initial=3
+    )
+    custom_unit = forms.ChoiceField(
+        label=_("Unit"), required=False, choices=list(_UNITS.items()), initial="days"
+    )
+    passphrase = forms.CharField(
+        label=_("Passphrase"),
+        required=False,
+        strip=False,
+        max_length=1000,
+        widget=forms.TextInput(attrs=_SECRET),
+    )
+
+    @property
+    def limits(self) -> dict[str, object]:
+        return {
+            "text": conf.get("BURN_NOTE_MAX_TEXT"),
+            "file": conf.get("BURN_NOTE_MAX_FILE"),
+            "expiry": _in_words(conf.get("BURN_NOTE_MAX_EXPIRY")),
+        }
+
+    @sensitive_variables()
+    def clean_text(self) -> str:
+        # browsers send line ends as CRLF, whatever was typed
+        text = self.cleaned_data["text"].replace("\r\n", "\n")
+        limit = conf.get("BURN_NOTE_MAX_TEXT")
+        if len(text) > limit:
+            raise forms.ValidationError(
+                ngettext(
+                    "The note may have %(limit)s character; this one has %(length)s.",
+                    "The note may have %(limit)s characters; this one has %(length)s.",
+                    limit,
+                ),
+                params={"limit": limit, "length": len(text)},
+            )
+        return text
+
+    def clean_file(self):
+        upload = self.cleaned_data["file"]
+        limit = conf.get("BURN_NOTE_MAX_FILE")
+        if upload and upload.size > limit:
+            raise forms.ValidationError(
+                _("The file may have %(limit)s; this one has %(size)s."),
+                params={"limit": filesizeformat(limit), "size": filesizeformat(upload.size)},
+            )
+        return upload
+
+    @sensitive_variables()
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        if "text" in cleaned and "file" in cleaned:
+            has_file = cleaned["file"] is not None
+            if cleaned["text"] and has_file:
+                self.add_error("file", _("Send a text or a file, not both."))
+            elif not cleaned["text"] and not has_file:
+                self.add_error("text", _("Write a note, or choose a file."))
+        if "expires" in cleaned:
+            self._clean_expiry(cleaned)
+        return cleaned
+
+    def _clean_expiry(self, cleaned: dict) -> None:
+        if cleaned["expires"] != "custom":
+            cleaned["expires_in"] = _EXPIRIES[cleaned["expires"]][1]
+            return
+        if "custom_number" not in cleaned or "custom_unit" not in cleaned:
+            return
+        number, unit = cleaned["custom_number"], cleaned["custom_unit"]
+        if number is None or not unit:
+            self.add_error("custom_number", _("Say after how long."))
+            return
+        limit = conf.get("BURN_NOTE_MAX_EXPIRY")
+        # compared as a number: any integer may have been sent, not any fits a timedelta
+        if number > limit / timedelta(**{unit: 1}):
+            self.add_error(
+                "custom_number",
+                forms.ValidationError(
+                    _("A note can wait for %(limit)s at most."),
+                    params={"limit": _in_words(limit)},
+                ),
+            )
+            return
+        cleaned["expires_in"] = timedelta(**{unit: number})
+
+    @sensitive_variables()
+    def to_file(self) -> File | None:
+        upload = self.cleaned_data["file"]
+        return upload and File(upload.name, upload.read())
+
+
+class TokenForm(forms.Form):
+    """A link, or the token alone, of one of `kinds`."""
+
+    link = forms.CharField(
+        label=_("Link"),
+        max_length=2000,
+        widget=forms.TextInput(attrs=_SECRET),
+    )
+
+    def __init__(self, *kinds: str, data=None):
+        super().__init__(data)
+        self.kinds = kinds
+
+    @sensitive_variables()
+    def clean_link(self) -> str:
+        try:
+            return tokens.find(self.cleaned_data["link"], *self.kinds)
+        except tokens.InvalidToken:
+            raise forms.ValidationError(
+                _("This link is damaged or cut short. Copy all of it and paste it again."),
+                code="damaged",
+            ) from None
+
+
+class PassphraseForm(forms.Form):
+    passphrase = forms.CharField(
+        label=_("Passphrase"),
+        required=False,
+        strip=False,
+        max_length=1000,
+        widget=forms.TextInput(attrs=_SECRET),
+    )

@@ -1,0 +1,196 @@
+"""The extension's SQL functions, typed.
+
+Secrets are bound parameters, always: the statements go to psycopg's server-side binding
+cursor, past Django's own. So they are in no `connection.queries`, no line of the logger
+django.db.backends, and no execute_wrapper of a debugging or tracing tool. Transactions
+are Django's: under `atomic()` the calls are part of the block.
+
+A token is checked here first; one that is none raises InvalidToken and never reaches the
+server, where the failed statement would abort the caller's transaction. All else that
+the server refuses arrives as Django's database errors; `sqlstate(error)` tells which.
+Times are aware datetimes. Every function takes `using`, a database alias; the default is
+the setting BURN_NOTE_DATABASE.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_interface
+from typing import Any
+
+import psycopg
+from django.db import Error, connections
+from django.views.decorators.debug import sensitive_variables
+
+from . import conf, tokens
+from .tokens import InvalidToken
+
+__all__ = [
+    "InvalidToken",
+    "Status",
+    "create",
+    "create_bytes",
+    "purge",
+    "read",
+    "read_bytes",
+    "receipt_token",
+    "revoke",
+    "sqlstate",
+    "status",
+    "verify_receipt",
+]
+
+Address = IPv4Address | IPv6Address
+
+# SQLSTATEs of what a user can meet; README.md lists all
+OTHER_KIND = "22000"
+LOCK_NOT_AVAILABLE = "55P03"
+TOO_MANY_PENDING = "53400"
+WITHHELD = "58030"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What burn_status tells. `state` is sealed, read, expired, revoked, locked, withheld
+    or unknown; what is not known is None."""
+
+    state: str
+    created_at: datetime | None
+    expires_at: datetime
+    has_passphrase: bool | None
+    attempts_left: int | None
+    closed_at: datetime | None
+    client_ip: Address | None
+    peer: Address | None
+    actor: str | None
+
+
+@sensitive_variables()
+def create(
+    note: str,
+    expires_in: timedelta | None = None,
+    passphrase: str | None = None,
+    *,
+    using: str | None = None,
+) -> str:
+    """Seals a text and returns its token, the only key.
+
+    `expires_in` None is the server's burn_note.default_ttl. Inside `atomic()` the note
+    is there once the block has committed: show the token after that.
+    Errors: 22023 (expiry or passphrase out of bounds), 53400 (too many unread notes of
+    this role), 54000 (note too large).
+    """
+    return _call("SELECT burn_create(%s, %s, %s)", note, expires_in, passphrase, using=using)
+
+
+@sensitive_variables()
+def create_bytes(
+    note: bytes,
+    expires_in: timedelta | None = None,
+    passphrase: str | None = None,
+    *,
+    using: str | None = None,
+) -> str:
+    """`create` for bytes, which only `read_bytes` gives back."""
+    return _call("SELECT burn_create_bytes(%s, %s, %s)", note, expires_in, passphrase, using=using)
+
+
+@sensitive_variables()
+def read(
+    token: str,
+    client_ip: Address | None = None,
+    passphrase: str | None = None,
+    *,
+    using: str | None = None,
+) -> str | None:
+    """Returns the note and destroys it, or None if there is none to be had.
+
+    It stays destroyed if the caller's transaction rolls back. None also answers a
+    missing or wrong passphrase: `status` then still says sealed.
+    Errors: 22000 (a note of bytes), 55P03 (its row is locked); both burn nothing. 58030
+    (a synchronous standby did not confirm) does.
+    """
+    tokens.require(token, tokens.NOTE)
+    return _call("SELECT burn_read(%s, %s, %s)", token, client_ip, passphrase, using=using)
+
+
+@sensitive_variables()
+def read_bytes(
+    token: str,
+    client_ip: Address | None = None,
+    passphrase: str | None = None,
+    *,
+    using: str | None = None,
+) -> bytes | None:
+    """`read` for what `create_bytes` sealed."""
+    tokens.require(token, tokens.NOTE)
+    return _call("SELECT burn_read_bytes(%s, %s, %s)", token, client_ip, passphrase, using=using)
+
+
+@sensitive_variables()
+def status(token: str, *, using: str | None = None) -> Status:
+    """Tells what has become of a note, by its token or receipt token. Changes nothing."""
+    tokens.require(token, tokens.NOTE, tokens.RECEIPT)
+    row = _row(
+        "SELECT state, created_at, expires_at, has_passphrase, attempts_left, closed_at,"
+        " client_ip, peer, actor FROM burn_status(%s)",
+        token,
+        using=using,
+    )
+    *columns, client_ip, peer, actor = row
+    return Status(*columns, _host(client_ip), _host(peer), actor)
+
+
+@sensitive_variables()
+def revoke(token: str, client_ip: Address | None = None, *, using: str | None = None) -> bool:
+    """Destroys a note unread, by its token or receipt token. True if this call did it."""
+    tokens.require(token, tokens.NOTE, tokens.RECEIPT)
+    return _call("SELECT burn_revoke(%s, %s)", token, client_ip, using=using)
+
+
+@sensitive_variables()
+def receipt_token(token: str, *, using: str | None = None) -> str:
+    """The token that shows a note's status and revokes it, and cannot open it."""
+    tokens.require(token, tokens.NOTE, tokens.RECEIPT)
+    return _call("SELECT burn_receipt_token(%s)", token, using=using)
+
+
+@sensitive_variables()
+def verify_receipt(token: str, *, using: str | None = None) -> bool | None:
+    """Whether the receipt's seal is right: its outcome, times and client_ip are as they
+    were written. None if there is no sealed receipt."""
+    tokens.require(token, tokens.NOTE, tokens.RECEIPT)
+    return _call("SELECT burn_verify_receipt(%s)", token, using=using)
+
+
+def purge(max_notes: int = 1000, *, using: str | None = None) -> int:
+    """Ends expired notes and rolled-back burns, at most so many; returns how many rows
+    went. 0 means done. A server with burn_note preloaded does this by itself."""
+    return _call("SELECT burn_purge(%s)", max_notes, using=using)
+
+
+def sqlstate(error: Error) -> str | None:
+    """The five characters that name a database error."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+@sensitive_variables()
+def _call(statement: str, *parameters: Any, using: str | None) -> Any:
+    (value,) = _row(statement, *parameters, using=using)
+    return value
+
+
+@sensitive_variables()
+def _row(statement: str, *parameters: Any, using: str | None) -> tuple[Any, ...]:
+    """Runs a statement that returns one row, as Django's cursor would but for its logs."""
+    connection = connections[using or conf.get("BURN_NOTE_DATABASE")]
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        row = cursor.execute(statement, parameters).fetchone()
+    assert row is not None
+    return row
+
+
+def _host(inet: str | None) -> Address | None:
+    # Django has psycopg load inet as text
+    return None if inet is None else ip_interface(inet).ip

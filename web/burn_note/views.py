@@ -1,0 +1,252 @@
+"""The pages. A token comes in a POST's body, never in a path or a query: a link carries
+it in its fragment, which browsers do not send, and a script or the reader's own paste
+POSTs it from there. No GET changes anything.
+"""
+
+import functools
+import secrets
+from collections.abc import Callable
+from io import BytesIO
+
+import segno
+from django.db import DatabaseError, transaction
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from . import notes, tokens
+from .addresses import client_ip
+from .files import File
+from .forms import CreateForm, PassphraseForm, TokenForm
+from .reports import ExceptionReporterFilter
+from .uploads import InMemoryUploadHandler
+
+View = Callable[..., HttpResponse]
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    # data: for Bootstrap's arrows and ticks
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    # Nothing is sent to other sites. Under "no-referrer" a browser would send its forms
+    # with "Origin: null", which Django's CSRF check refuses.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+# the cookie that carries a new token over the redirect, for that one address
+COOKIE = "burn_note_token"
+
+# What the server may refuse without any fault of the page: HTTP status and text
+_TROUBLE = {
+    notes.LOCK_NOT_AVAILABLE: (
+        503,
+        _("The note is in use just now. Nothing was destroyed. Try again in a moment."),
+    ),
+    notes.TOO_MANY_PENDING: (
+        503,
+        _("Too many notes are waiting to be read. Nothing was stored. Try again later."),
+    ),
+    notes.WITHHELD: (
+        503,
+        _(
+            "The note was destroyed, but a second server did not confirm that, so nobody"
+            " may see it. Ask the sender for a new one."
+        ),
+    ),
+}
+
+
+def page(*methods: str) -> Callable[[View], View]:
+    """What each page promises, whatever the project around it does: its headers, no
+    transaction around it, CSRF checked, uploads kept off the disk, and no secret in an
+    error report, with DEBUG on or off."""
+
+    def decorate(view: View) -> View:
+        checked = csrf_protect(sensitive_post_parameters()(sensitive_variables()(view)))
+
+        @functools.wraps(view)
+        def wrapped(request: HttpRequest, *args, **kwargs) -> HttpResponse:
+            request.exception_reporter_filter = ExceptionReporterFilter()
+            # before csrf_protect, which reads the body
+            request.upload_handlers = [InMemoryUploadHandler(request)]
+            try:
+                response = checked(request, *args, **kwargs)
+            except DatabaseError as error:
+                if notes.sqlstate(error) not in _TROUBLE:
+                    raise
+                status, text = _TROUBLE[notes.sqlstate(error)]
+                response = render(
+                    request, "burn_note/trouble.html", {"text": text}, status=status
+                )
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return csrf_exempt(
+            transaction.non_atomic_requests(require_http_methods(methods)(wrapped))
+        )
+
+    return decorate
+
+
+@page("GET", "POST")
+def create(request: HttpRequest) -> HttpResponse:
+    form = CreateForm(request.POST or None, request.FILES or None)
+    if request.method != "POST" or not form.is_valid():
+        return render(request, "burn_note/create.html", {"form": form})
+    rest = form.cleaned_data["expires_in"], form.cleaned_data["passphrase"] or None
+    if file := form.to_file():
+        token = notes.create_bytes(file.to_note(), *rest)
+    else:
+        token = notes.create(form.cleaned_data["text"], *rest)
+    response = redirect("burn_note:share", once=secrets.token_urlsafe(6))
+    response.set_cookie(
+        COOKIE,
+        token,
+        path=response.url,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+@page("GET")
+def share(request: HttpRequest, once: str) -> HttpResponse:
+    """Shows the link that `create` made, once: the cookie goes with the answer."""
+    try:
+        token = tokens.find(request.COOKIES.get(COOKIE, ""), tokens.NOTE)
+    except tokens.InvalidToken:
+        return render(request, "burn_note/shared.html", status=410)
+    receipt_token = notes.receipt_token(token)
+    link = _link(request, "burn_note:open", token)
+    context = {
+        "link": link,
+        "qr": mark_safe(_qr(link)),
+        "expires_at": tokens.expires_at(token),
+        "has_passphrase": notes.status(token).has_passphrase,
+        "receipt_token": receipt_token,
+        "status_link": _link(request, "burn_note:status", receipt_token),
+    }
+    response = render(request, "burn_note/share.html", context)
+    response.delete_cookie(COOKIE, path=request.path, samesite="Strict")
+    return response
+
+
+@page("GET", "POST")
+def open(request: HttpRequest) -> HttpResponse:
+    """Says, to who POSTs a token, whether a note waits. Only `reveal` opens it."""
+    form = TokenForm(tokens.NOTE, data=request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return render(request, "burn_note/open.html", {"form": form})
+    return _waiting_or_gone(request, form.cleaned_data["link"], PassphraseForm())
+
+
+@page("GET", "POST")
+def reveal(request: HttpRequest) -> HttpResponse:
+    """The one page that burns a note to show it."""
+    form = TokenForm(tokens.NOTE, data=request.POST)
+    if not form.is_valid():
+        return redirect("burn_note:open")
+    token = form.cleaned_data["link"]
+    given = PassphraseForm(request.POST)
+    if not given.is_valid():
+        return _waiting_or_gone(request, token, given)
+    passphrase = given.cleaned_data["passphrase"] or None
+    note = _read(token, client_ip(request), passphrase)
+    if note is None:
+        given.add_error(
+            "passphrase",
+            _("That is not the passphrase.") if passphrase else _("This note needs its passphrase."),
+        )
+        return _waiting_or_gone(request, token, given)
+    if isinstance(note, File) and "scripted" not in request.POST:
+        return FileResponse(
+            BytesIO(note.contents),
+            as_attachment=True,
+            filename=note.name,
+            content_type="application/octet-stream",
+        )
+    return render(request, "burn_note/revealed.html", {"note": note})
+
+
+@page("GET", "POST")
+def status(request: HttpRequest) -> HttpResponse:
+    form = TokenForm(tokens.NOTE, tokens.RECEIPT, data=request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return render(request, "burn_note/status.html", {"form": form})
+    return _status(request, form.cleaned_data["link"])
+
+
+@page("GET", "POST")
+def burn(request: HttpRequest) -> HttpResponse:
+    """Asks first, then destroys a note unread."""
+    form = TokenForm(tokens.NOTE, tokens.RECEIPT, data=request.POST)
+    if not form.is_valid():
+        return redirect("burn_note:status")
+    token = form.cleaned_data["link"]
+    if "confirmed" not in request.POST:
+        return render(request, "burn_note/burn.html", {"token": token})
+    notes.revoke(token, client_ip(request))
+    return _status(request, token)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """For the setting CSRF_FAILURE_VIEW."""
+    text = _(
+        "This page was open for too long, or your browser refuses its cookie. Nothing was"
+        " stored or destroyed. Go back, reload the page and try again."
+    )
+    return render(request, "burn_note/trouble.html", {"text": text}, status=403)
+
+
+@sensitive_variables()
+def _read(token: str, address, passphrase: str | None) -> str | File | None:
+    try:
+        return notes.read(token, address, passphrase)
+    except DatabaseError as error:
+        if notes.sqlstate(error) != notes.OTHER_KIND:
+            raise
+    note = notes.read_bytes(token, address, passphrase)
+    return None if note is None else File.from_note(note)
+
+
+@sensitive_variables()
+def _waiting_or_gone(request: HttpRequest, token: str, form: PassphraseForm) -> HttpResponse:
+    found = notes.status(token)
+    if found.state != "sealed":
+        return render(request, "burn_note/gone.html", {"status": found}, status=410)
+    context = {"token": token, "status": found, "form": form}
+    return render(request, "burn_note/waiting.html", context)
+
+
+@sensitive_variables()
+def _status(request: HttpRequest, token: str) -> HttpResponse:
+    receipt_token = notes.receipt_token(token)
+    context = {
+        "receipt_token": receipt_token,
+        "status": notes.status(receipt_token),
+        "seal_is_right": notes.verify_receipt(receipt_token),
+    }
+    return render(request, "burn_note/status_of.html", context)
+
+
+@sensitive_variables()
+def _link(request: HttpRequest, view: str, token: str) -> str:
+    return f"{request.build_absolute_uri(reverse(view))}#{token}"
+
+
+@sensitive_variables()
+def _qr(link: str) -> str:
+    code = segno.make(link, micro=False)
+    return code.svg_inline(scale=4, border=2, dark="#000", light="#fff", omitsize=True)
