@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 from django import forms
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -10,7 +11,14 @@ from . import conf, tokens
 from .files import File
 
 # What a browser must not do with a secret: remember it, or send it to a spelling service
-_SECRET = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+_SECRET = {
+    "class": "form-control verbatim",
+    "autocomplete": "off",
+    "autocapitalize": "none",
+    "spellcheck": "false",
+}
+
+_PASSPHRASE_CHARACTERS = 1000
 
 _UNITS = {"minutes": _("minutes"), "hours": _("hours"), "days": _("days")}
 _EXPIRIES = {
@@ -36,34 +44,61 @@ class CreateForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={**_SECRET, "rows": 6, "autofocus": True}),
     )
-    file = forms.FileField(label=_("Or a file"), required=False, allow_empty_file=True)
+    file = forms.FileField(
+        label=_("Or a file"),
+        required=False,
+        allow_empty_file=True,
+        widget=forms.FileInput(attrs={"class": "form-control"}),
+    )
     expires = forms.ChoiceField(
         label=_("Destroy it unread after"),
         initial="day",
         choices=[(key, label) for key, (label, _span) in _EXPIRIES.items()]
         + [("custom", _("Custom"))],
-        widget=forms.RadioSelect,
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
     custom_number = forms.IntegerField(
-        label=_("Number"), required=False, min_value=1, initial=3
+        label=_("Number"),
+        required=False,
+        min_value=1,
+        initial=3,
+        widget=forms.NumberInput(attrs={"class": "form-control"}),
     )
     custom_unit = forms.ChoiceField(
-        label=_("Unit"), required=False, choices=list(_UNITS.items()), initial="days"
+        label=_("Unit"),
+        required=False,
+        choices=list(_UNITS.items()),
+        initial="days",
+        widget=forms.Select(attrs={"class": "form-select"}),
     )
     passphrase = forms.CharField(
         label=_("Passphrase"),
+        help_text=_(
+            "Send it another way than the link: tell it on the phone, say. A few wrong ones"
+            " destroy the note."
+        ),
         required=False,
         strip=False,
-        max_length=1000,
+        max_length=_PASSPHRASE_CHARACTERS,
         widget=forms.TextInput(attrs=_SECRET),
     )
 
-    @property
-    def limits(self) -> dict[str, object]:
-        return {
-            "text": conf.get("BURN_NOTE_MAX_TEXT"),
-            "file": conf.get("BURN_NOTE_MAX_FILE"),
-            "expiry": _in_words(conf.get("BURN_NOTE_MAX_EXPIRY")),
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        text, file = self.fields["text"], self.fields["file"]
+        # for the script; not maxlength, with which browsers cut what is pasted
+        text.widget.attrs["data-limit"] = conf.get("BURN_NOTE_MAX_TEXT")
+        text.help_text = ngettext(
+            "Up to %(limit)s character.",
+            "Up to %(limit)s characters.",
+            conf.get("BURN_NOTE_MAX_TEXT"),
+        ) % {"limit": intcomma(conf.get("BURN_NOTE_MAX_TEXT"))}
+        file.widget.attrs["data-limit"] = conf.get("BURN_NOTE_MAX_FILE")
+        file.help_text = _("Up to %(limit)s. Its name is encrypted too.") % {
+            "limit": filesizeformat(conf.get("BURN_NOTE_MAX_FILE"))
+        }
+        self.fields["custom_number"].help_text = _("%(limit)s at most.") % {
+            "limit": _in_words(conf.get("BURN_NOTE_MAX_EXPIRY"))
         }
 
     @sensitive_variables()
@@ -78,7 +113,7 @@ class CreateForm(forms.Form):
                     "The note may have %(limit)s characters; this one has %(length)s.",
                     limit,
                 ),
-                params={"limit": limit, "length": len(text)},
+                params={"limit": intcomma(limit), "length": intcomma(len(text))},
             )
         return text
 
@@ -152,17 +187,24 @@ class TokenForm(forms.Form):
         try:
             return tokens.find(self.cleaned_data["link"], *self.kinds)
         except tokens.InvalidToken:
-            raise forms.ValidationError(
-                _("This link is damaged or cut short. Copy all of it and paste it again."),
-                code="damaged",
-            ) from None
+            raise forms.ValidationError(self._complaint(), code="invalid") from None
+
+    @sensitive_variables()
+    def _complaint(self) -> str:
+        try:
+            tokens.find(self.cleaned_data["link"], tokens.RECEIPT)
+        except tokens.InvalidToken:
+            return _("This link is damaged or cut short. Copy all of it and paste it again.")
+        return _("This is a status link, which the sender keeps. It cannot open the note.")
 
 
 class PassphraseForm(forms.Form):
+    """What a reader types. Visible, since a mistyped one costs an attempt."""
+
     passphrase = forms.CharField(
         label=_("Passphrase"),
         required=False,
         strip=False,
-        max_length=1000,
+        max_length=_PASSPHRASE_CHARACTERS,
         widget=forms.TextInput(attrs=_SECRET),
     )

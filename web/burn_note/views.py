@@ -5,10 +5,12 @@ POSTs it from there. No GET changes anything.
 
 import functools
 import secrets
+from base64 import b64encode
 from collections.abc import Callable
 from io import BytesIO
 
 import segno
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, transaction
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -81,6 +83,9 @@ def page(*methods: str) -> Callable[[View], View]:
             request.upload_handlers = [InMemoryUploadHandler(request)]
             try:
                 response = checked(request, *args, **kwargs)
+            except RequestDataTooBig:
+                text = _("That is more than a note may hold. Nothing was stored.")
+                response = render(request, "burn_note/trouble.html", {"text": text}, status=413)
             except DatabaseError as error:
                 if notes.sqlstate(error) not in _TROUBLE:
                     raise
@@ -177,7 +182,10 @@ def reveal(request: HttpRequest) -> HttpResponse:
             filename=note.name,
             content_type="application/octet-stream",
         )
-    return render(request, "burn_note/revealed.html", {"note": note})
+    response = render(request, "burn_note/revealed.html", _shown(note))
+    # no form here
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 @page("GET", "POST")
@@ -219,6 +227,13 @@ def _read(token: str, address, passphrase: str | None) -> str | File | None:
             raise
     note = notes.read_bytes(token, address, passphrase)
     return None if note is None else File.from_note(note)
+
+
+@sensitive_variables()
+def _shown(note: str | File) -> dict[str, object]:
+    if isinstance(note, File):
+        return {"file": note, "base64": b64encode(note.contents).decode()}
+    return {"text": note, "rows": min(max(note.count("\n") + 2, 4), 24)}
 
 
 @sensitive_variables()
