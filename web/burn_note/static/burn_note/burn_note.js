@@ -4,6 +4,9 @@
 
 const all = (selector) => document.querySelectorAll(selector);
 
+const language = document.documentElement.lang;
+const locale = navigator.languages.find((one) => one.startsWith(language)) ?? language;
+
 // A link's token stands in its fragment, which browsers do not send: put it into the form
 // that a reader without a script pastes it into.
 function followFragment() {
@@ -53,7 +56,7 @@ for (const counter of all("[data-counts]")) {
   const show = () => {
     // characters as the server counts them, not UTF-16 units
     const length = [...field.value].length;
-    counter.textContent = `${length.toLocaleString(document.documentElement.lang)} / ${limit.toLocaleString(document.documentElement.lang)}`;
+    counter.textContent = `${length.toLocaleString(locale)} / ${limit.toLocaleString(locale)}`;
     counter.classList.toggle("over", length > limit);
     counter.hidden = false;
   };
@@ -70,11 +73,16 @@ for (const message of all("[data-too-large]")) {
   });
 }
 
-// The reader's own time zone, which the server does not know
-for (const time of all("time[datetime]")) {
-  const format = { year: "numeric", month: "long", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
-  time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, format).format(new Date(time.dateTime));
-}
+// The reader's own time zone and habits, which the server does not know
+const format = new Intl.DateTimeFormat(locale, {
+  year: "numeric",
+  month: "long",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  timeZoneName: "short",
+});
+for (const time of all("time[datetime]")) time.textContent = format.format(new Date(time.dateTime));
 
 // A second click would create a second note, or look as if the first reader were another
 for (const form of all("form")) {
