@@ -1,6 +1,7 @@
 """A file as a note: its name is sealed with it.
 
-    b"burn_note file\\n" || the name in UTF-8, which has no line feed || b"\\n" || contents
+The note's bytes are b"burn_note file\\n", the name in UTF-8 without line feeds, b"\\n" and
+the contents.
 """
 
 from dataclasses import dataclass

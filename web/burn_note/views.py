@@ -75,6 +75,7 @@ def page(*methods: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         checked = csrf_protect(sensitive_post_parameters()(sensitive_variables()(view)))
+        checked = require_http_methods([*methods, "HEAD"])(checked)
 
         @functools.wraps(view)
         def wrapped(request: HttpRequest, *args, **kwargs) -> HttpResponse:
@@ -90,16 +91,12 @@ def page(*methods: str) -> Callable[[View], View]:
                 if notes.sqlstate(error) not in _TROUBLE:
                     raise
                 status, text = _TROUBLE[notes.sqlstate(error)]
-                response = render(
-                    request, "burn_note/trouble.html", {"text": text}, status=status
-                )
+                response = render(request, "burn_note/trouble.html", {"text": text}, status=status)
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
 
-        return csrf_exempt(
-            transaction.non_atomic_requests(require_http_methods(methods)(wrapped))
-        )
+        return csrf_exempt(transaction.non_atomic_requests(wrapped))
 
     return decorate
 
@@ -172,7 +169,9 @@ def reveal(request: HttpRequest) -> HttpResponse:
     if note is None:
         given.add_error(
             "passphrase",
-            _("That is not the passphrase.") if passphrase else _("This note needs its passphrase."),
+            _("That is not the passphrase.")
+            if passphrase
+            else _("This note needs its passphrase."),
         )
         return _waiting_or_gone(request, token, given)
     if isinstance(note, File) and "scripted" not in request.POST:
