@@ -1,0 +1,22 @@
+"""Behind nginx, which reads requests and writes answers for slow clients.
+
+systemd's socket takes the place of `bind`. WEB_CONCURRENCY sets the number of workers.
+"""
+
+import os
+
+bind = "unix:/run/burn_note/web.sock"
+wsgi_app = "project.wsgi"
+# settings that are missing stop the start, not the first request
+preload_app = True
+workers = int(os.environ.get("WEB_CONCURRENCY", 2))
+worker_class = "gthread"
+threads = 8
+# a passphrase waits for its turn to be hashed
+timeout = 60
+# a heartbeat, never a request; in memory all the same
+worker_tmp_dir = "/dev/shm"
+# nginx logs requests, without what they carry
+accesslog = None
+errorlog = "-"
+control_socket_disable = True
