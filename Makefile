@@ -40,12 +40,16 @@ endif
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard *.h src/*.h)
 
-.PHONY: demo test deps bench soak majors
+.PHONY: demo web test deps bench soak majors
 
 # Shows the main job on a private server, which is removed afterwards.
 # make demo FILE=path burns a file of yours (its copy, that is).
 demo:
 	@tools/demo
+
+# The web app on this machine, until Ctrl-C
+web:
+	@tools/web
 
 # Everything that is tested, on private servers
 test:

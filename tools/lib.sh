@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 #
-# Sourced by tools/demo and tools/test: builds burn_note and runs servers in a scratch
-# directory. Promises: the source tree is not written to, nothing is installed into
-# the system's PostgreSQL, no server listens on a network address, nothing runs as root
-# but apt, and servers and scratch directory are gone at the end, also after a failure
-# or Ctrl-C.
+# Sourced by tools/demo, tools/test and tools/web: builds burn_note and runs servers in a
+# scratch directory. Promises: the source tree is not written to, nothing is installed
+# into the system's PostgreSQL, none listens on a network address but the loopback's,
+# nothing runs as root but apt and pip, and servers and scratch directory are gone at the
+# end, also after a failure or Ctrl-C.
 #
 set -eu
 
@@ -15,7 +15,7 @@ for variable in "${!PG@}" MAKEFLAGS MAKELEVEL MFLAGS DESTDIR; do
 	[ "$variable" = PG_CONFIG ] || unset "$variable"
 done
 
-# use_postgres demo|test: installs what is missing, and sets PG_CONFIG and $bindir
+# use_postgres demo|test|web: installs what is missing, and sets PG_CONFIG and $bindir
 use_postgres() {
 	PG_CONFIG=$("$top/tools/deps" "$1")
 	export PG_CONFIG
@@ -34,10 +34,18 @@ use_postgres() {
 	give "$scratch"
 }
 
-# Stops every server under the scratch directory, TAP tests' too, and removes it
+# What runs in the background and ends when it is told to
+children=()
+
+# Stops those, then every server under the scratch directory, TAP tests' too, and removes
+# that directory
 cleanup() {
 	local status=$? pid
 	trap '' HUP INT TERM
+	for pid in "${children[@]}"; do
+		kill "$pid" 2>/dev/null || true
+		wait "$pid" || true
+	done
 	find "$scratch" -name postmaster.pid | while read -r pid; do
 		unprivileged "$bindir/pg_ctl" -D "${pid%/*}" -m immediate stop >/dev/null 2>&1 || true
 	done
@@ -52,10 +60,15 @@ cleanup() {
 # unprivileged COMMAND ARGUMENT...: PostgreSQL's programs refuse to run as root, and
 # want a working directory that they can read
 unprivileged() {
+	(become "$@")
+}
+
+# The same in place of this shell
+become() {
 	if [ "$(id -u)" = 0 ]; then
 		set -- setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"
 	fi
-	env --chdir="$scratch" "$@"
+	exec env --chdir="$scratch" "$@"
 }
 
 # give PATH...: to that user
@@ -94,10 +107,15 @@ stage_settings() {
 }
 
 # start_server STAGE SETTING...: a server on a Unix socket in the scratch directory,
-# with the extension of that stage; client programs find it through PGHOST
+# with the extension of that stage; client programs find it through PGHOST. It takes the
+# place of one that was started before.
 start_server() {
 	local data=$scratch/data stage=$1
 	shift
+	if [ -e "$data" ]; then
+		unprivileged "$bindir/pg_ctl" -D "$data" -m immediate stop >/dev/null
+		rm -rf "$data"
+	fi
 	unprivileged "$bindir/initdb" -D "$data" --no-sync --auth=trust --encoding=UTF8 \
 		--locale=C.UTF-8 >"$scratch/initdb.log" 2>&1 || {
 		cat "$scratch/initdb.log" >&2
