@@ -1,0 +1,437 @@
+"""What deploy/ promises, held against the real nginx, gunicorn and PostgreSQL."""
+
+import http.client
+import os
+import re
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from stack import DEPLOY, WEB, Stack, loopback, psql
+from visitor import Visitor
+
+TOKEN = re.compile(r"b[nr]1_[\w-]{20}")
+FILE = secrets.token_bytes(10 * 1024 * 1024)
+ADDRESSES = [address for _, address in loopback()]
+
+# how a site without our snippet would be written
+PLAIN_PROXY = """
+    client_max_body_size 11m;
+    location / {
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_pass http://burn_note;
+    }
+"""
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory):
+    """As a stranger meets it, limits and all."""
+    with Stack(tmp_path_factory.mktemp("limited")) as running:
+        yield running
+
+
+def manage(*arguments, **variables):
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=WEB,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+    )
+
+
+# Settings
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ALLOWED_HOSTS"])
+def test_a_missing_setting_is_named(name):
+    run = manage("check", **{name: " "})
+    assert run.returncode != 0
+    assert run.stderr.splitlines()[-1].endswith(
+        f"The environment variable {name} is missing: see deploy/web.env."
+    )
+
+
+def test_check_deploy_is_clean():
+    run = manage("check", "--deploy", "--fail-level", "WARNING", BURN_NOTE_HTTPS="on")
+    assert (run.returncode, run.stdout) == (0, "System check identified no issues (0 silenced).\n")
+
+
+def test_check_deploy_sees_plain_http():
+    run = manage("check", "--deploy", "--fail-level", "WARNING", BURN_NOTE_HTTPS="off")
+    assert run.returncode != 0
+    assert "security.W016" in run.stderr
+
+
+# The database's roles
+
+
+def callable_by(role):
+    """What of the extension's own this role may call or read."""
+    functions = psql(
+        "-c",
+        f"""SELECT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid
+            JOIN pg_extension e ON e.oid = d.refobjid AND d.deptype = 'e'
+            WHERE e.extname = 'burn_note' AND p.proname LIKE 'burn%'
+                AND has_function_privilege('{role}', p.oid, 'EXECUTE')""",
+    )
+    relations = psql(
+        "-c",
+        f"""SELECT c.relname || ':' || privilege FROM pg_class c,
+                unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v')
+                AND has_table_privilege('{role}', c.oid, privilege)""",
+    )
+    return set(functions.split()), set(relations.split())
+
+
+def test_the_web_role_may_do_what_the_pages_do_and_nothing_else(stack):
+    assert callable_by("burn_note_web") == (
+        {
+            "burn_create",
+            "burn_create_bytes",
+            "burn_note_id",
+            "burn_read",
+            "burn_read_bytes",
+            "burn_receipt_token",
+            "burn_revoke",
+            "burn_status",
+            "burn_verify_receipt",
+        },
+        set(),
+    )
+
+
+def test_the_keeper_opens_nothing(stack):
+    assert callable_by("burn_note_keeper") == (
+        {"burn_purge"},
+        {"burn_receipt:SELECT"}
+        | {f"burn_note_announcement:{right}" for right in ("SELECT", "INSERT", "DELETE")},
+    )
+
+
+def test_no_role_of_ours_is_more_than_a_role(stack):
+    assert psql(
+        "-c",
+        """SELECT rolname FROM pg_roles WHERE rolname LIKE 'burn\\_note\\_%'
+            AND (rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls
+                OR rolcreatedb AND rolname <> 'burn_note_tests')""",
+    ) == ""
+    for role in ("burn_note_web", "burn_note_keeper"):
+        assert psql(
+            "-c",
+            f"""SELECT has_database_privilege('{role}', current_database(), 'CREATE, TEMP'),
+                has_schema_privilege('{role}', 'public', 'CREATE')""",
+        ).strip() == "f|f"
+
+
+def test_strangers_fill_no_disk(stack):
+    (limit,) = psql(
+        *("-c", "LOAD 'burn_note'"),
+        *("-c", "SHOW burn_note.max_pending"),
+        role="burn_note_web",
+    ).split()
+    assert limit == "1000"
+
+
+def test_the_keeper_purges_and_announces(stack):
+    Visitor(stack).reveal(Visitor(stack).create("for the keeper")[0])
+    assert re.fullmatch(r"\d+ rows removed\n", stack.manage("burn_note_purge", role="burn_note_keeper"))
+    listen = ("burn_note_listen", "--once")
+    assert re.fullmatch(r"[1-9]\d* receipts announced\n", stack.manage(*listen, role="burn_note_keeper"))
+    assert stack.manage(*listen, role="burn_note_keeper") == "0 receipts announced\n"
+
+
+# A journey through nginx, gunicorn and the roles
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_note_is_read_once_from_where_it_was_read(stack, address):
+    sender, reader = Visitor(stack), Visitor(stack, address)
+    token, receipt_token = sender.create("the safe: 17-38-05", passphrase="correct horse")
+    assert "17-38-05" not in reader.reveal(token, "battery staple").text
+    assert "17-38-05" in reader.reveal(token, "correct horse").text
+    assert reader.reveal(token, "correct horse").status == 410
+    assert address in sender.status(receipt_token)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("forged", ["203.0.113.9", "203.0.113.9, 127.0.0.1", "2001:db8::9", "unix:", ","])
+def test_a_forged_address_changes_nothing(stack, address, forged):
+    token, receipt_token = Visitor(stack).create("from where?")
+    header = {"X-Forwarded-For": forged, "X-Real-IP": forged, "Forwarded": f"for={forged}"}
+    assert "from where?" in Visitor(stack, address, headers=header).reveal(token).text
+    status = Visitor(stack).status(receipt_token)
+    assert address in status
+    assert "203.0.113.9" not in status and "2001:db8::9" not in status
+
+
+def test_a_proxy_that_hands_on_the_header_would_be_deceived(tmp_path):
+    server = PLAIN_PROXY.replace("$proxy_add_x_forwarded_for", "$http_x_forwarded_for")
+    with Stack(tmp_path, server=server) as stack:
+        token, receipt_token = Visitor(stack).create("from where?")
+        Visitor(stack).reveal(token, **{"X-Forwarded-For": "203.0.113.9"})
+        assert "203.0.113.9" in Visitor(stack).status(receipt_token)
+
+
+# Headers
+
+
+def test_pages_have_each_header_once(stack):
+    for path in ("/", "/open/", "/status/"):
+        headers = Visitor(stack).get(path).headers
+        assert headers.get_all("Strict-Transport-Security") == [
+            "max-age=31536000; includeSubDomains; preload"
+        ]
+        assert headers.get_all("Cache-Control") == ["no-store"]
+        assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
+        assert len(headers.get_all("Content-Security-Policy")) == 1
+        assert headers["Server"] == "nginx"
+        cookie = headers["Set-Cookie"]
+        assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax"))
+
+
+def test_pages_are_not_compressed_and_static_files_are_kept(stack):
+    page = Visitor(stack).get("/", **{"Accept-Encoding": "gzip"})
+    assert page.headers["Content-Encoding"] is None
+    (path,) = re.findall(r'href="(/static/[^"]+\.css)"', page.text)
+    answer = Visitor(stack).get(path, **{"Accept-Encoding": "gzip"})
+    assert answer.status == 200
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.headers["Cache-Control"] == "max-age=31536000"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "includeSubDomains" in answer.headers["Strict-Transport-Security"]
+
+
+def test_static_files_are_all_that_nginx_serves(stack):
+    for path in ("/static/", "/static/../nginx.conf", "/static../nginx.conf", "/static%2f..%2fkey.pem"):
+        assert Visitor(stack).get(path).status in (403, 404), path
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("version, works", [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
+def test_tls_is_of_today(stack, version, works):
+    context = stack.trust()
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    # else OpenSSL itself would refuse the old one
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with socket.create_connection(("127.0.0.1", stack.port)) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="localhost"):
+                assert works
+        except ssl.SSLError as error:
+            assert not works, error
+
+
+# Limits
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("path, burst", [("/", 10), ("/open/", 30)])
+def test_posts_are_counted_by_address(limited, address, path, burst):
+    visitor = Visitor(limited, address)
+    statuses = [visitor.post(path, {}).status for _ in range(burst + 5)]
+    assert statuses[: burst + 1] == [403] * (burst + 1)
+    assert statuses[-1] == 429
+    refused = visitor.post(path, {})
+    assert refused.headers["Content-Type"] == "text/plain"
+    assert refused.headers["Cache-Control"] == "no-store"
+    assert refused.headers["Retry-After"] == "60"
+    assert refused.text.startswith("Too many requests from your address.")
+    assert visitor.get(path).status == 200
+
+
+def test_what_is_too_large_is_refused_in_words(stack):
+    visitor = Visitor(stack)
+    visitor.get("/")
+    refused = visitor.post("/", {"expires": "hour"}, ("large", b"x" * (12 * 1024 * 1024)))
+    assert (refused.status, refused.text) == (413, "This is larger than the site takes. Nothing was stored.\n")
+
+
+def test_a_body_of_unknown_length_is_refused(stack):
+    refused = Visitor(stack).request("POST", "/", iter([b"text=", b"secret"]), {})
+    assert refused.status == 411
+
+
+# The disk
+
+
+@pytest.fixture
+def no_temporary_files(tmp_path):
+    """A stack whose nginx can write no temporary file."""
+
+    def start(**options):
+        stack = Stack(tmp_path, tls=False, **options)
+        stack.__enter__()
+        started.append(stack)
+        for directory in (tmp_path / "temp").iterdir():
+            directory.chmod(0o500)
+        return stack
+
+    started = []
+    yield start
+    for stack in started:
+        stack.stop()
+
+
+def read_slowly(stack, token):
+    """Reveals a file as a client that takes it up late, and returns all that came."""
+    visitor = Visitor(stack)
+    visitor.get("/open/")
+    connection = visitor.connect()
+    visitor.connect = lambda: connection
+    request, connection.request = connection.request, lambda *a: (request(*a), time.sleep(2))
+    try:
+        return visitor.post("/reveal/", {"link": token}).body
+    except http.client.IncompleteRead as error:
+        return error.partial
+
+
+def test_no_secret_touches_the_disk_on_its_way(no_temporary_files):
+    stack = no_temporary_files()
+    token, _ = Visitor(stack).create(file=("ten megabytes", FILE))
+    assert read_slowly(stack, token) == FILE
+
+
+def test_nginx_as_it_comes_would_write_requests_to_the_disk(no_temporary_files):
+    stack = no_temporary_files(server=PLAIN_PROXY)
+    visitor = Visitor(stack)
+    visitor.get("/")
+    assert visitor.post("/", {"expires": "hour"}, ("ten megabytes", FILE)).status == 500
+    assert re.search(r"open\(.*/temp/body/.* failed", stack.own_logs())
+
+
+def test_nginx_as_it_comes_would_write_answers_to_the_disk(no_temporary_files):
+    stack = no_temporary_files(server=PLAIN_PROXY + "client_body_buffer_size 11m;")
+    token, _ = Visitor(stack).create(file=("ten megabytes", FILE))
+    assert read_slowly(stack, token) != FILE
+    assert re.search(r"open\(.*/temp/proxy/.* failed", stack.own_logs())
+
+
+# Logs
+
+LINE = re.compile(
+    r"[\da-f.:]+ \[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+\d\d:\d\d\] [A-Z]+ (/\S*|\(a token\)) \d{3} \d+ [\d.]+"
+)
+
+
+def journey(stack):
+    """Everything that a person can do, and a little more; returns what nobody may see."""
+    visitor = Visitor(stack)
+    note, passphrase, contents = (secrets.token_hex(20) for _ in range(3))
+    first = visitor.create(note, passphrase=passphrase)
+    visitor.reveal(first[0], passphrase + "!")
+    visitor.reveal(first[0], passphrase)
+    second = visitor.create(file=("name", contents.encode()))
+    visitor.reveal(second[0])
+    third = visitor.create(note)
+    visitor.get("/status/")
+    visitor.post("/burn/", {"link": third[1]})
+    visitor.post("/burn/", {"link": third[1], "confirmed": "yes"})
+    # what people make of links
+    visitor.get(f"/open/{first[0]}")
+    visitor.get(f"/?{first[0]}", Referer=f"{stack.url}/?{second[1]}")
+    visitor.post(f"/reveal/?x={first[0]}", {"link": first[0][:-1]})
+    return {note, passphrase, contents, *first, *second, *third}
+
+
+def test_no_log_has_a_token_a_note_or_a_passphrase(stack):
+    unseen = journey(stack)
+    logs = stack.logs()
+    assert not TOKEN.search(logs)
+    assert not [secret for secret in unseen if secret in logs]
+    lines = (stack.directory / "logs/nginx-access.log").read_text().splitlines()
+    assert len(lines) > 20
+    assert not [line for line in lines if not LINE.fullmatch(line)]
+    assert any(line.split()[3] == "(a" for line in lines)
+
+
+def test_the_usual_log_would_have_them(tmp_path):
+    server = f"access_log {tmp_path}/logs/usual.log combined;" + PLAIN_PROXY
+    with Stack(tmp_path, server=server) as stack:
+        journey(stack)
+        assert TOKEN.search(stack.logs())
+
+
+# Starting and ending
+
+
+def processes_in(directory):
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(directory):
+                found.append(process.name)
+        except OSError:
+            pass
+    return found
+
+
+def answers(port):
+    for address in ADDRESSES:
+        try:
+            socket.create_connection((address, port), 5).close()
+            return True
+        except ConnectionRefusedError:
+            pass
+    return False
+
+
+def home_of_child(run):
+    (child,) = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    variables = Path(f"/proc/{child}/environ").read_text().split("\0")
+    return Path(dict(v.split("=", 1) for v in variables if v)["HOME"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_make_web_leaves_nothing_behind(number):
+    run = subprocess.Popen(
+        [WEB.parent / "tools/web"],
+        env=os.environ | {"PORT": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        for line in run.stdout:
+            if found := re.fullmatch(r" +http://localhost:(\d+)\n", line):
+                break
+        port = int(found.group(1))
+        scratch = home_of_child(run)
+        assert len(processes_in(scratch)) > 5
+        with urllib.request.urlopen(f"http://localhost:{port}") as page:
+            assert b'name="csrfmiddlewaretoken"' in page.read()
+    finally:
+        os.killpg(run.pid, number)
+    run.stdout.read()
+    assert run.wait(30) == 128 + number
+    assert not scratch.exists()
+    assert processes_in(scratch) == []
+    assert not answers(port)
+
+
+def test_a_stack_that_is_killed_takes_its_processes_along(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, WEB / "tests/stack.py", "--port", "0", tmp_path],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    port = int(re.search(r"localhost:(\d+)", run.stdout.readline() + run.stdout.readline()).group(1))
+    assert answers(port)
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 20
+    while answers(port) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not answers(port)
