@@ -2,8 +2,12 @@
 that preloads burn_note, a role that may make databases, and what deploy/web.env asks for.
 """
 
-import pytest
+import getpass
 
+import psycopg
+import pytest
+from django.db import connection
+from django.test import Client
 from stack import Stack
 
 
@@ -12,3 +16,33 @@ def stack(tmp_path_factory):
     """The whole stack by TLS, with nginx's limits only looking on: see stack.py."""
     with Stack(tmp_path_factory.mktemp("stack"), limits=False) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def static_files_by_their_names(settings):
+    """The project's storage wants what collectstatic wrote."""
+    backend = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {"staticfiles": {"BACKEND": backend}}
+
+
+@pytest.fixture
+def superuser(django_db_setup):
+    """A superuser's own connection to the test database, past Django."""
+    options = {"dbname": connection.settings_dict["NAME"], "user": getpass.getuser()}
+    with psycopg.connect(**options, autocommit=True) as server:
+        yield server
+
+
+@pytest.fixture
+def make_client():
+    """Makes a browser over HTTPS, whose peer is no proxy."""
+
+    def make(address="192.0.2.7", **options):
+        return Client(REMOTE_ADDR=address, HTTP_X_FORWARDED_PROTO="https", **options)
+
+    return make
+
+
+@pytest.fixture
+def client(make_client):
+    return make_client()
