@@ -46,7 +46,8 @@ def _is_in(address: Address | None, networks) -> bool:
 
 def _parse(text: str) -> Address | None:
     try:
-        address = ip_address(text)
+        # without a zone ("fe80::1%eth0"), which PostgreSQL's inet does not know
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
     # what a socket that listens on both families says of an IPv4 client
