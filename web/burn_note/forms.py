@@ -53,8 +53,6 @@ class CreateForm(forms.Form):
     expires = forms.ChoiceField(
         label=_("Destroy it unread after"),
         initial="day",
-        choices=[(key, label) for key, (label, _span) in _EXPIRIES.items()]
-        + [("custom", _("Custom"))],
         widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
     custom_number = forms.IntegerField(
@@ -97,6 +95,14 @@ class CreateForm(forms.Form):
         file.help_text = _("Up to %(limit)s. Its name is encrypted too.") % {
             "limit": filesizeformat(conf.get("BURN_NOTE_MAX_FILE"))
         }
+        offered = [
+            (key, label)
+            for key, (label, span) in _EXPIRIES.items()
+            if span <= conf.get("BURN_NOTE_MAX_EXPIRY")
+        ]
+        self.fields["expires"].choices = [*offered, ("custom", _("Custom"))]
+        if "day" not in dict(offered):
+            self.fields["expires"].initial = "custom"
         self.fields["custom_number"].help_text = _("%(limit)s at most.") % {
             "limit": _in_words(conf.get("BURN_NOTE_MAX_EXPIRY"))
         }
