@@ -8,8 +8,8 @@ are Django's: under `atomic()` the calls are part of the block.
 A token is checked here first; one that is none raises InvalidToken and never reaches the
 server, where the failed statement would abort the caller's transaction. All else that
 the server refuses arrives as Django's database errors; `sqlstate(error)` tells which.
-Times are aware datetimes. Every function takes `using`, a database alias; the default is
-the setting BURN_NOTE_DATABASE.
+Times are datetimes as Django's are, aware unless USE_TZ is off. Every function takes
+`using`, a database alias; the default is the setting BURN_NOTE_DATABASE.
 """
 
 from dataclasses import dataclass

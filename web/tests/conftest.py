@@ -7,7 +7,7 @@ import getpass
 import psycopg
 import pytest
 from django.db import connection
-from django.test import Client
+from pages import Browser
 from stack import Stack
 
 
@@ -34,15 +34,5 @@ def superuser(django_db_setup):
 
 
 @pytest.fixture
-def make_client():
-    """Makes a browser over HTTPS, whose peer is no proxy."""
-
-    def make(address="192.0.2.7", **options):
-        return Client(REMOTE_ADDR=address, HTTP_X_FORWARDED_PROTO="https", **options)
-
-    return make
-
-
-@pytest.fixture
-def client(make_client):
-    return make_client()
+def client():
+    return Browser()

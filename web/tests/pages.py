@@ -3,11 +3,34 @@
 import html
 import re
 
+from django.test import Client
 from django.urls import reverse
 
 CREATE, OPEN, REVEAL, STATUS, BURN = (
     reverse(f"burn_note:{name}") for name in ("create", "open", "reveal", "status", "burn")
 )
+
+
+class Browser(Client):
+    """Over HTTPS, from an address that is no proxy's. Sends a cookie only where its path
+    says, which Django's client does not care for."""
+
+    def __init__(self, **options):
+        defaults = {"HTTP_X_FORWARDED_PROTO": "https", "HTTP_HOST": "testserver"}
+        super().__init__(**{"REMOTE_ADDR": "192.0.2.7", **defaults, **options})
+        self.jar = {}
+
+    def request(self, **request):
+        sent = {k: v for k, v in self.jar.items() if request["PATH_INFO"].startswith(k[1])}
+        request["HTTP_COOKIE"] = "; ".join(f"{name}={v}" for (name, _path), v in sent.items())
+        self.cookies.clear()
+        response = super().request(**request)
+        for name, cookie in response.cookies.items():
+            if cookie["max-age"] == 0:
+                self.jar.pop((name, cookie["path"]), None)
+            else:
+                self.jar[name, cookie["path"]] = cookie.value
+        return response
 
 
 def body(response) -> str:

@@ -3,9 +3,10 @@
 from ipaddress import ip_address
 
 import pytest
+from django.test import RequestFactory
+
 from burn_note import notes
 from burn_note.addresses import client_ip
-from django.test import RequestFactory
 
 PROXY, OTHER_PROXY, PROXY6 = "10.0.0.1", "10.0.0.2", "2001:db8:1::1"
 READER, READER6 = "203.0.113.7", "2001:db8::7"
@@ -59,7 +60,9 @@ def test_a_proxy_that_says_nothing_is_the_client():
         assert ask("", forwarded) is None
 
 
-@pytest.mark.parametrize("junk", ["unknown", "203.0.113.7:1234", "[2001:db8::7]", "999.1.1.1", "0x7f.1", "a" * 9999])
+@pytest.mark.parametrize(
+    "junk", ["unknown", "203.0.113.7:1234", "[2001:db8::7]", "999.1.1.1", "0x7f.1", "a" * 9999]
+)
 def test_a_proxys_word_that_is_no_address_is_no_address(junk):
     assert ask(PROXY, junk) is None
     assert ask(PROXY, f"{READER}, {junk}") is None

@@ -1,9 +1,10 @@
 """checks.py: what `manage.py check` tells of a project's settings."""
 
 import pytest
-from burn_note import checks
 from django.core.checks import run_checks
 from django.db import connection, connections
+
+from burn_note import checks
 
 
 def ids(messages):
@@ -46,7 +47,9 @@ def test_proxies_that_are_addresses_are_right(settings, proxies):
     assert checks.trusted_proxies() == []
 
 
-@pytest.mark.parametrize("proxies", [["localhost"], ["10.0.0.1/8"], ["10.0.0.1:80"], "10.0.0.1", ["unix:/run/x"]])
+@pytest.mark.parametrize(
+    "proxies", [["localhost"], ["10.0.0.1/8"], ["10.0.0.1:80"], "10.0.0.1", ["unix:/run/x"]]
+)
 def test_a_proxy_that_is_no_address_is_told(settings, proxies):
     settings.BURN_NOTE_TRUSTED_PROXIES = proxies
     assert set(ids(checks.trusted_proxies())) == {"burn_note.E002"}

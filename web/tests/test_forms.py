@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from burn_note import tokens
-from burn_note.forms import CreateForm, PassphraseForm, TokenForm
 from django.core.files.uploadedfile import SimpleUploadedFile
 from pages import fields
 from test_tokens import forge
+
+from burn_note import tokens
+from burn_note.forms import CreateForm, PassphraseForm, TokenForm
 
 NOTE, RECEIPT = forge(), forge(tokens.RECEIPT)
 
@@ -23,7 +24,9 @@ def accepted(form):
     return form.cleaned_data
 
 
-@pytest.mark.parametrize("text", ["x", " ", "\n\nx\n", "x" * 100_000, "\N{GRINNING FACE}" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["x", " ", "\n\nx\n", "x" * 100_000, "\N{GRINNING FACE}" * 100_000]
+)
 def test_a_text_is_taken_as_it_is(text):
     assert accepted(create(text=text))["text"] == text
 
@@ -53,9 +56,7 @@ def test_an_empty_file_is_a_file():
 
 def test_too_long_a_text_is_told_with_both_numbers_and_kept():
     form = create(text="x" * 100_001)
-    assert form.errors == {
-        "text": ["The note may have 100,000 characters; this one has 100,001."]
-    }
+    assert form.errors == {"text": ["The note may have 100,000 characters; this one has 100,001."]}
     assert "x" * 100_001 in str(form["text"])
 
 
@@ -77,28 +78,40 @@ def test_the_limits_are_said_before_they_are_hit(settings):
     assert CreateForm()["custom_number"].help_text == "90 minutes at most."
 
 
-@pytest.mark.parametrize("changed, expected", [
-    ({"expires": "hour"}, timedelta(hours=1)),
-    ({"expires": "day"}, timedelta(days=1)),
-    ({"expires": "week"}, timedelta(days=7)),
-    ({"expires": "custom", "custom_number": "5", "custom_unit": "minutes"}, timedelta(minutes=5)),
-    ({"expires": "custom", "custom_number": "2160", "custom_unit": "hours"}, timedelta(days=90)),
-    ({"expires": "custom", "custom_number": "90", "custom_unit": "days"}, timedelta(days=90)),
-])
+@pytest.mark.parametrize(
+    "changed, expected",
+    [
+        ({"expires": "hour"}, timedelta(hours=1)),
+        ({"expires": "day"}, timedelta(days=1)),
+        ({"expires": "week"}, timedelta(days=7)),
+        (
+            {"expires": "custom", "custom_number": "5", "custom_unit": "minutes"},
+            timedelta(minutes=5),
+        ),
+        (
+            {"expires": "custom", "custom_number": "2160", "custom_unit": "hours"},
+            timedelta(days=90),
+        ),
+        ({"expires": "custom", "custom_number": "90", "custom_unit": "days"}, timedelta(days=90)),
+    ],
+)
 def test_an_expiry(changed, expected):
     assert accepted(create(text="x", **changed))["expires_in"] == expected
 
 
-@pytest.mark.parametrize("number, complaint", [
-    ("", "Say after how long."),
-    ("0", "Ensure this value is greater than or equal to 1."),
-    ("-1", "Ensure this value is greater than or equal to 1."),
-    ("1.5", "Enter a whole number."),
-    ("x", "Enter a whole number."),
-    ("91", "A note can wait for 90 days at most."),
-    ("9" * 400, "A note can wait for 90 days at most."),
-    ("9" * 9999, "Enter a whole number."),
-])
+@pytest.mark.parametrize(
+    "number, complaint",
+    [
+        ("", "Say after how long."),
+        ("0", "Ensure this value is greater than or equal to 1."),
+        ("-1", "Ensure this value is greater than or equal to 1."),
+        ("1.5", "Enter a whole number."),
+        ("x", "Enter a whole number."),
+        ("91", "A note can wait for 90 days at most."),
+        ("9" * 400, "A note can wait for 90 days at most."),
+        ("9" * 9999, "Enter a whole number."),
+    ],
+)
 def test_an_expiry_that_is_none(number, complaint):
     form = create(text="x", expires="custom", custom_number=number)
     assert form.errors == {"custom_number": [complaint]}
@@ -152,16 +165,19 @@ DAMAGED = "This link is damaged or cut short. Copy all of it and paste it again.
 OF_SENDER = "This is a status link, which the sender keeps. It cannot open the note."
 
 
-@pytest.mark.parametrize("link, complaint", [
-    (NOTE[:-1], DAMAGED),
-    (NOTE[:-1] + "!", DAMAGED),
-    ("hello", DAMAGED),
-    (f"{NOTE} {forge(shard=9)}", DAMAGED),
-    (RECEIPT[:-2], DAMAGED),
-    (RECEIPT, OF_SENDER),
-    ("", "This field is required."),
-    ("x\0" + NOTE, "Null characters are not allowed."),
-])
+@pytest.mark.parametrize(
+    "link, complaint",
+    [
+        (NOTE[:-1], DAMAGED),
+        (NOTE[:-1] + "!", DAMAGED),
+        ("hello", DAMAGED),
+        (f"{NOTE} {forge(shard=9)}", DAMAGED),
+        (RECEIPT[:-2], DAMAGED),
+        (RECEIPT, OF_SENDER),
+        ("", "This field is required."),
+        ("x\0" + NOTE, "Null characters are not allowed."),
+    ],
+)
 def test_a_link_that_cannot_open(link, complaint):
     form = TokenForm(tokens.NOTE, data={"link": link})
     assert form.errors == {"link": [complaint]}
@@ -169,4 +185,6 @@ def test_a_link_that_cannot_open(link, complaint):
 
 def test_either_link_shows_the_status():
     for token in (NOTE, RECEIPT):
-        assert accepted(TokenForm(tokens.NOTE, tokens.RECEIPT, data={"link": token}))["link"] == token
+        assert (
+            accepted(TokenForm(tokens.NOTE, tokens.RECEIPT, data={"link": token}))["link"] == token
+        )

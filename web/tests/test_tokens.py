@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from burn_note import notes, tokens
 from burn_note.tokens import NOTE, RECEIPT, InvalidToken
 

@@ -3,12 +3,13 @@
 import tempfile
 
 import pytest
-from burn_note import notes, views
-from burn_note.files import File
-from burn_note.uploads import InMemoryUploadHandler
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.files.uploadhandler import load_handler
 from pages import CREATE, body, create, fields
+
+from burn_note import notes, views
+from burn_note.files import File
+from burn_note.uploads import InMemoryUploadHandler
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
