@@ -183,6 +183,7 @@ def _call(statement: str, *parameters: Any, using: str | None) -> Any:
 def _row(statement: str, *parameters: Any, using: str | None) -> tuple[Any, ...]:
     """Runs a statement that returns one row, as Django's cursor would but for its logs."""
     connection = connections[using or conf.get("BURN_NOTE_DATABASE")]
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:

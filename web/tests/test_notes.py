@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import psycopg
 import pytest
-from django.db import DatabaseError, InternalError, connection, transaction
+from django.db import DatabaseError, InternalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils.connection import ConnectionDoesNotExist
 
@@ -276,6 +276,14 @@ def test_a_lost_connection_is_djangos_error(superuser):
     with pytest.raises(DatabaseError):
         notes.create("x")
     connection.close()
+    assert notes.read(notes.create("x")) == "x"
+
+
+def test_a_connection_that_was_lost_since_the_last_request_is_made_again(superuser):
+    """Where the project says CONN_HEALTH_CHECKS. The control is the test above."""
+    lose_connection(superuser)
+    server = connections["default"]
+    server.health_check_enabled, server.health_check_done = True, False
     assert notes.read(notes.create("x")) == "x"
 
 
