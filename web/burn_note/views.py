@@ -48,6 +48,8 @@ HEADERS = {
 # the cookie that carries a new token over the redirect, for that one address
 COOKIE = "burn_note_token"
 
+_TOO_LARGE = 413, _("That is more than a note may hold. Nothing was stored.")
+
 # What the server may refuse without any fault of the page: HTTP status and text
 _TROUBLE = {
     notes.LOCK_NOT_AVAILABLE: (
@@ -58,6 +60,7 @@ _TROUBLE = {
         503,
         _("Too many notes are waiting to be read. Nothing was stored. Try again later."),
     ),
+    notes.TOO_LARGE: _TOO_LARGE,
     notes.WITHHELD: (
         503,
         _(
@@ -85,13 +88,11 @@ def page(*methods: str) -> Callable[[View], View]:
             try:
                 response = checked(request, *args, **kwargs)
             except RequestDataTooBig:
-                text = _("That is more than a note may hold. Nothing was stored.")
-                response = render(request, "burn_note/trouble.html", {"text": text}, status=413)
+                response = _trouble(request, *_TOO_LARGE)
             except DatabaseError as error:
                 if notes.sqlstate(error) not in _TROUBLE:
                     raise
-                status, text = _TROUBLE[notes.sqlstate(error)]
-                response = render(request, "burn_note/trouble.html", {"text": text}, status=status)
+                response = _trouble(request, *_TROUBLE[notes.sqlstate(error)])
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
@@ -214,7 +215,11 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         "This page was open for too long, or your browser refuses its cookie. Nothing was"
         " stored or destroyed. Go back, reload the page and try again."
     )
-    return render(request, "burn_note/trouble.html", {"text": text}, status=403)
+    return _trouble(request, 403, text)
+
+
+def _trouble(request: HttpRequest, status: int, text: str) -> HttpResponse:
+    return render(request, "burn_note/trouble.html", {"text": text}, status=status)
 
 
 @sensitive_variables()

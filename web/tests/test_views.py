@@ -148,6 +148,13 @@ def test_a_text_larger_than_django_reads_is_refused_in_words(client, superuser, 
     assert count(superuser) == before
 
 
+def test_a_text_larger_than_the_server_takes_is_refused_in_words(client, superuser, settings):
+    with server_setting(superuser, "burn_note.max_note_size", "1kB"):
+        response = client.post(CREATE, fields(text="x" * 2000))
+    assert response.status_code == 413
+    assert "That is more than a note may hold. Nothing was stored." in body(response)
+
+
 def test_too_many_waiting_notes_are_refused_in_words(client, superuser):
     with server_setting(superuser, "burn_note.max_pending", "1"):
         superuser.execute("DELETE FROM burn_note")
