@@ -31,7 +31,8 @@ from .uploads import InMemoryUploadHandler
 View = Callable[..., HttpResponse]
 
 HEADERS = {
-    "Cache-Control": "no-store",
+    # "private" for Django's own site cache, which in 5.2.0 stores what says only "no-store"
+    "Cache-Control": "no-store, private",
     # data: for Bootstrap's arrows and ticks
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"

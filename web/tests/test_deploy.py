@@ -193,7 +193,7 @@ def test_pages_have_each_header_once(stack):
         assert headers.get_all("Strict-Transport-Security") == [
             "max-age=31536000; includeSubDomains; preload"
         ]
-        assert headers.get_all("Cache-Control") == ["no-store"]
+        assert headers.get_all("Cache-Control") == ["no-store, private"]
         assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
         assert len(headers.get_all("Content-Security-Policy")) == 1
         assert headers["Server"] == "nginx"

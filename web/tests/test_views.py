@@ -573,6 +573,7 @@ def test_the_headers_forbid_what_they_should():
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
     assert "unsafe" not in str(policy) and "*" not in str(policy)
+    assert {"no-store", "private"} == set(views.HEADERS["Cache-Control"].split(", "))
     assert "noindex" in views.HEADERS["X-Robots-Tag"]
 
 
