@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from . import notes, tokens
+from . import conf, notes, tokens
 from .addresses import client_ip
 from .files import File
 from .forms import CreateForm, PassphraseForm, TokenForm
@@ -98,7 +98,8 @@ def page(*methods: str) -> Callable[[View], View]:
                 response.headers.setdefault(name, value)
             return response
 
-        return csrf_exempt(transaction.non_atomic_requests(wrapped))
+        database = conf.get("BURN_NOTE_DATABASE")
+        return csrf_exempt(transaction.non_atomic_requests(using=database)(wrapped))
 
     return decorate
 

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import importlib
 import re
 import time
 from datetime import timedelta
@@ -697,6 +698,16 @@ def test_a_link_is_shown_after_commit_where_the_project_says_atomic_requests(
     monkeypatch.setattr(views, "redirect", look)
     client.post(CREATE, fields(text="x"))
     assert seen == [before + 1]
+
+
+def test_the_database_is_not_atomic_either_if_it_is_another(monkeypatch, settings):
+    settings.BURN_NOTE_DATABASE = "notes"
+    try:
+        module = importlib.reload(views)
+        assert module.reveal._non_atomic_requests == {"notes"}
+    finally:
+        settings.BURN_NOTE_DATABASE = "default"
+        importlib.reload(views)
 
 
 def test_nothing_is_broken_by_a_project_without_time_zones_or_translations(client, settings):
