@@ -78,8 +78,7 @@ def page(*methods: str) -> Callable[[View], View]:
     error report, with DEBUG on or off."""
 
     def decorate(view: View) -> View:
-        checked = csrf_protect(sensitive_post_parameters()(sensitive_variables()(view)))
-        checked = require_http_methods([*methods, "HEAD"])(checked)
+        checked = require_http_methods([*methods, "HEAD"])(csrf_protect(view))
 
         @functools.wraps(view)
         def wrapped(request: HttpRequest, *args, **kwargs) -> HttpResponse:
@@ -98,8 +97,10 @@ def page(*methods: str) -> Callable[[View], View]:
                 response.headers.setdefault(name, value)
             return response
 
+        # around all of it: the body is read before the view is called
+        hushed = sensitive_post_parameters()(sensitive_variables()(wrapped))
         database = conf.get("BURN_NOTE_DATABASE")
-        return csrf_exempt(transaction.non_atomic_requests(using=database)(wrapped))
+        return csrf_exempt(transaction.non_atomic_requests(using=database)(hushed))
 
     return decorate
 

@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.test.utils import CaptureQueriesContext
 from django.utils.log import AdminEmailHandler
 from django.views.debug import get_default_exception_reporter_filter
-from pages import BURN, CREATE, OPEN, REVEAL, STATUS, create, fields, links, text
+from pages import BURN, CREATE, OPEN, REVEAL, STATUS, Browser, create, fields, links, text
 
 from burn_note import notes, views
 from burn_note.files import File
@@ -185,6 +186,30 @@ def journey(client):
     client.post(REVEAL, data)
     client.post(BURN, {"link": notes.create(NOTE), "confirmed": "yes"})
     return {NOTE, PASSPHRASE, FILE_NAME, token, token_of_file, *receipts}
+
+
+@pytest.mark.parametrize("bad", ["fields", "files"])
+def test_a_form_that_django_cannot_parse_reports_no_secret(reports, settings, bad):
+    """The check of its CSRF token reads it, before the view is called."""
+    client = Browser(raise_request_exception=False, enforce_csrf_checks=True)
+    client.get(CREATE)
+    body = encode_multipart(
+        BOUNDARY,
+        {
+            "text": NOTE,
+            "passphrase": PASSPHRASE,
+            "file": SimpleUploadedFile(FILE_NAME, NOTE.encode()),
+        }
+        | {f"more{n}": SimpleUploadedFile("x", b"x") if bad == "files" else "x" for n in range(3)},
+    )
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 3 if bad == "fields" else 1000
+    settings.DATA_UPLOAD_MAX_NUMBER_FILES = 2
+    response = client.generic(
+        "POST", CREATE, body, MULTIPART_CONTENT, HTTP_ORIGIN="https://testserver"
+    )
+    assert response.status_code == 400
+    everything = reports.text() + response.content.decode()
+    assert leaked({NOTE, PASSPHRASE, FILE_NAME}, everything) == set()
 
 
 def test_the_views_of_others_do_report_them(client, reports, settings):
