@@ -188,6 +188,11 @@ def journey(client):
     return {NOTE, PASSPHRASE, FILE_NAME, token, token_of_file, *receipts}
 
 
+def test_nothing_is_written_down_of_a_journey(client, reports):
+    assert leaked(journey(client), reports.text()) == set()
+    assert not reports.mailoutbox
+
+
 @pytest.mark.parametrize("bad", ["fields", "files"])
 def test_a_form_that_django_cannot_parse_reports_no_secret(reports, settings, bad):
     """The check of its CSRF token reads it, before the view is called."""
