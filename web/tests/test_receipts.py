@@ -382,6 +382,16 @@ def test_two_listeners_share_the_receipts(listen, channel):
     assert sorted(heard) == sorted(ids)
 
 
+@pytest.mark.parametrize("payload", ["", "junk", "00000000-0000-4000-8000-000000000000 read", " "])
+def test_what_others_send_to_the_channel_does_not_stop_it(listen, channel, superuser, payload):
+    """Whoever may connect may NOTIFY."""
+    listener = listen()
+    listener.wait_for("listening")
+    superuser.execute("SELECT pg_notify(%s, %s)", [channel, payload])
+    id = burned()
+    assert listener.heard()[0] == str(id)
+
+
 def test_a_lost_connection_is_made_again(listen, channel, superuser, tmp_path):
     listener = listen()
     listener.wait_for("listening")

@@ -69,5 +69,13 @@ class Command(BaseCommand):
         while (seconds := deadline - time.monotonic()) > 0:
             with listener.wrap_database_errors:
                 heard = list(listener.connection.notifies(timeout=seconds, stop_after=1))
-            if heard:
-                receipts.announce({UUID(notify.payload.split()[0]) for notify in heard})
+            if ids := {id for notify in heard if (id := note_id(notify.payload))}:
+                receipts.announce(ids)
+
+
+def note_id(payload: str) -> UUID | None:
+    """Of `<id> <outcome>`. Whoever may connect may send something else."""
+    try:
+        return UUID(payload.partition(" ")[0])
+    except ValueError:
+        return None
