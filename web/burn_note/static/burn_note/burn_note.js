@@ -9,12 +9,19 @@ const locale = navigator.languages.find((one) => one.startsWith(language)) ?? la
 
 // A link's token stands in its fragment, which browsers do not send: put it into the form
 // that a reader without a script pastes it into.
-function followFragment() {
+function followFragment(change) {
+  const fragment = location.hash.slice(1);
+  // that of "Skip to the content" names a part of the page
+  if (!fragment || document.getElementById(fragment)) return;
   const form = document.querySelector("form[data-fragment]");
-  const token = location.hash.slice(1);
-  if (!form || !token) return;
-  form.elements.link.value = token;
-  form.submit();
+  if (form) {
+    form.elements.link.value = fragment;
+    form.submit();
+  } else if (change && /^b[nr]1_/.test(fragment)) {
+    // Another link, put into the address of a page that one has led to already. For the
+    // browser that is the same page: "?" makes it ask for the form.
+    location.replace(`?${location.hash}`);
+  }
 }
 followFragment();
 addEventListener("hashchange", followFragment);
