@@ -139,7 +139,7 @@ class Stack:
                 "burn_note_web",
                 PGDATABASE=DATABASE,
                 SECRET_KEY=secrets.token_urlsafe(50),
-                ALLOWED_HOSTS="localhost,127.0.0.1,[::1]",
+                ALLOWED_HOSTS="localhost,127.0.0.1,[::1],notes.example.org",
                 STATIC_ROOT=str(self.directory / "static"),
                 BURN_NOTE_HTTPS="on" if self.tls else "off",
             )
