@@ -44,6 +44,7 @@ Address = IPv4Address | IPv6Address
 # SQLSTATEs of what a user can meet; README.md lists all
 OTHER_KIND = "22000"
 LOCK_NOT_AVAILABLE = "55P03"
+OUT_OF_BOUNDS = "22023"
 TOO_MANY_PENDING = "53400"
 TOO_LARGE = "54000"
 WITHHELD = "58030"

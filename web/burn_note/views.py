@@ -62,6 +62,10 @@ _TROUBLE = {
         _("Too many notes are waiting to be read. Nothing was stored. Try again later."),
     ),
     notes.TOO_LARGE: _TOO_LARGE,
+    notes.OUT_OF_BOUNDS: (
+        400,
+        _("The server does not keep a note for that long. Nothing was stored."),
+    ),
     notes.WITHHELD: (
         503,
         _(
@@ -145,7 +149,8 @@ def share(request: HttpRequest, once: str) -> HttpResponse:
         "status_link": _link(request, "burn_note:status", receipt_token),
     }
     response = render(request, "burn_note/share.html", context)
-    response.delete_cookie(COOKIE, path=request.path, samesite="Strict")
+    if request.method == "GET":
+        response.delete_cookie(COOKIE, path=request.path, samesite="Strict")
     return response
 
 

@@ -16,7 +16,6 @@ outside of `directory`.
 
 import argparse
 import os
-import re
 import secrets
 import signal
 import socket

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from stack import DEPLOY, WEB, Stack, loopback, psql
+from stack import WEB, Stack, loopback, psql
 from visitor import Visitor
 
 TOKEN = re.compile(r"b[nr]1_[\w-]{20}")

@@ -97,6 +97,13 @@ def test_the_link_is_shown_to_who_made_it(client):
     assert client.get(response["Location"]).status_code == 200
 
 
+def test_a_head_request_does_not_use_the_link_up(client):
+    location = client.post(CREATE, fields(text="x"))["Location"]
+    assert client.head(location).status_code == 200
+    assert client.get(location).status_code == 200
+    assert client.head(location).status_code == 410
+
+
 @pytest.mark.parametrize("cookie", ["", "x", UNKNOWN[:-1], forge(tokens.RECEIPT)])
 def test_a_cookie_that_is_no_token_shows_nothing(client, cookie):
     client.jar[views.COOKIE, SHARE] = cookie
@@ -154,6 +161,15 @@ def test_a_text_larger_than_the_server_takes_is_refused_in_words(client, superus
         response = client.post(CREATE, fields(text="x" * 2000))
     assert response.status_code == 413
     assert "That is more than a note may hold. Nothing was stored." in body(response)
+
+
+def test_an_expiry_beyond_what_the_server_takes_is_refused_in_words(client, superuser):
+    before = count(superuser)
+    with server_setting(superuser, "burn_note.max_ttl", "1h"):
+        response = client.post(CREATE, fields(text="x", expires="week"))
+    assert response.status_code == 400
+    assert "The server does not keep a note for that long. Nothing was stored." in body(response)
+    assert count(superuser) == before
 
 
 def test_too_many_waiting_notes_are_refused_in_words(client, superuser):
