@@ -78,8 +78,18 @@ int			burn_receipt_retention;
 int			burn_shard;
 char	   *burn_actor;
 char	   *burn_notify_channel;
+int			burn_redact;
+bool		burn_require_parameters;
+bool		burn_dumpable;
 int			burn_purge_interval;
 char	   *burn_databases;
+
+static const struct config_enum_entry redact_options[] = {
+	{"off", REDACT_OFF, false},
+	{"on", REDACT_ON, false},
+	{"strict", REDACT_STRICT, false},
+	{NULL, 0, false}
+};
 
 PG_FUNCTION_INFO_V1(burn_create);
 PG_FUNCTION_INFO_V1(burn_create_bytes);
@@ -230,6 +240,40 @@ define_settings(void)
 							   check_notify_channel,
 							   NULL,
 							   NULL);
+
+	DefineCustomEnumVariable("burn_note.redact",
+							 "Keeps what may hold a note, a token or a passphrase out of the log and the statistics views.",
+							 "\"strict\" keeps out everything that the role's sessions run.",
+							 &burn_redact,
+							 REDACT_ON,
+							 redact_options,
+							 PGC_SUSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
+	DefineCustomBoolVariable("burn_note.require_parameters",
+							 "Refuses literals where a note, a token or a passphrase belongs.",
+							 NULL,
+							 &burn_require_parameters,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
+	DefineCustomBoolVariable("burn_note.dumpable",
+							 "Allows core files and debuggers of server processes that handled a secret.",
+							 NULL,
+							 &burn_dumpable,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
 
 	/* The sweeper's, which only a preloaded library has. */
 	if (process_shared_preload_libraries_in_progress)

@@ -18,6 +18,17 @@ extern int	burn_shard;
 extern char *burn_actor;
 extern char *burn_notify_channel;	/* '' for none */
 
+typedef enum BurnRedact
+{
+	REDACT_OFF,
+	REDACT_ON,					/* what may hold a secret of burn_note's */
+	REDACT_STRICT				/* everything */
+} BurnRedact;
+
+extern int	burn_redact;		/* a BurnRedact */
+extern bool burn_require_parameters;
+extern bool burn_dumpable;
+
 /* Where the library is preloaded: */
 extern int	burn_purge_interval;	/* seconds */
 extern char *burn_databases;
