@@ -33,6 +33,9 @@
  * src/store.c	the tables
  * src/witness.c	who, and from where
  * src/encoding.c	converting text without showing it
+ * src/hush.c	keeping secrets out of logs, statistics views and core files
+ * src/calls.c	which statements call these functions
+ * src/literals.c	refusing literals where secrets belong
  * src/stats.c	counters
  * src/sweeper.c	finishing and expiring without being called
  *
@@ -58,6 +61,7 @@
 #include "src/encoding.h"
 #include "src/end.h"
 #include "src/expiry.h"
+#include "src/hush.h"
 #include "src/settings.h"
 #include "src/stats.h"
 #include "src/sweeper.h"
@@ -315,6 +319,7 @@ _PG_init(void)
 				 errmsg("could not initialize libsodium")));
 
 	define_settings();
+	hush_start();
 	stats_start();
 	sweeper_start();
 
@@ -378,6 +383,7 @@ get_any_token(FunctionCallInfo fcinfo, BurnToken *token)
 	text	   *value;
 	int			parsed;
 
+	hush_secret();
 	refuse_null(fcinfo, 0, "burn note token");
 	value = PG_GETARG_TEXT_PP(0);
 	parsed = token_parse(token, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
@@ -422,6 +428,7 @@ create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 	Creating	creating = {0};
 	text	   *result = palloc(VARHDRSZ + TOKEN_CHARS + 1);
 
+	hush_secret();
 	require_read_write(function);
 	refuse_null(fcinfo, 0, "burn note");
 

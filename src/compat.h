@@ -18,6 +18,7 @@
 #include "access/tableam.h"
 #include "catalog/pg_database.h"
 #include "executor/executor.h"
+#include "parser/analyze.h"
 #include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -35,6 +36,15 @@
 	EvalPlanQualInit(epqstate, estate, subplan, rowmarks, param)
 #endif
 
+/* ExecutorRun()'s last parameter, that 18 gave up, in a declaration and in a call. */
+#if PG_VERSION_NUM < 180000
+#define RUN_PARAMETER	, bool execute_once
+#define RUN_ARGUMENT	, execute_once
+#else
+#define RUN_PARAMETER
+#define RUN_ARGUMENT
+#endif
+
 #if PG_VERSION_NUM < 180000
 #define index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys, flags) \
 	index_beginscan(heap, index, snapshot, nkeys, norderbys)
@@ -46,8 +56,19 @@
 	index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys)
 #endif
 
+/* The same of planner()'s, that 19 added. */
+#if PG_VERSION_NUM < 190000
+#define PLANNER_PARAMETER
+#define PLANNER_ARGUMENT
+#else
+#define PLANNER_PARAMETER	, ExplainState *explain
+#define PLANNER_ARGUMENT	, explain
+#endif
+
 #if PG_VERSION_NUM < 190000
 #define BGWORKER_INTERRUPTIBLE 0
+
+typedef JumbleState *JumbleStateArgument;
 
 #define SO_NONE 0
 
@@ -56,6 +77,11 @@
 
 #define table_tuple_delete(relation, tid, cid, options, snapshot, crosscheck, wait, tmfd) \
 	table_tuple_delete(relation, tid, cid, snapshot, crosscheck, wait, tmfd, false)
+
+/* Beside the enum of this name. */
+typedef int SysCacheIdentifier;
+#else
+typedef const JumbleState *JumbleStateArgument;
 #endif
 
 #endif							/* BURN_COMPAT_H */

@@ -1,0 +1,328 @@
+/*-------------------------------------------------------------------------
+ *
+ * calls.c
+ *	  Which statements call burn_note's functions.
+ *
+ * Functions count by what they are, not by what they are called: members of the
+ * extension that have an argument named note, token or passphrase.  So a renamed
+ * function is found, and somebody else's burn_read() is not.
+ *
+ * A statement that was analyzed shows its calls as a tree.  A plan shows them
+ * after views, rules and inlined functions have been expanded: the planner lists
+ * each function that is not built in, by its hash in the system cache.  A call
+ * that neither shows, in a trigger or in a function's body say, is seen when it
+ * is made (see hush.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "commands/extension.h"
+#include "commands/prepare.h"
+#include "funcapi.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/plancache.h"
+#include "utils/portal.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "src/calls.h"
+#include "src/compat.h"
+
+#define CALLEES_MAX	32
+
+typedef struct Callee
+{
+	Oid			function;
+	uint32		hash;			/* in the system cache PROCOID */
+	BurnArguments secrets;		/* not empty */
+} Callee;
+
+/* This database's functions that take a secret, until some function changes. */
+static Callee callees[CALLEES_MAX];
+static int	callee_count = 0;
+static bool known = false;
+
+static const char *const secret_names[] = {"note", "token", "passphrase"};
+
+static void
+forget(Datum arg, SysCacheIdentifier cache, uint32 hash)
+{
+	known = false;
+}
+
+static BurnArguments
+secret_arguments(HeapTuple function)
+{
+	Oid		   *types;
+	char	  **names;
+	char	   *modes;
+	BurnArguments secrets = 0;
+
+	(void) get_func_arg_info(function, &types, &names, &modes);
+	for (int i = 0; names != NULL && i < ((Form_pg_proc) GETSTRUCT(function))->pronargs; i++)
+		for (size_t j = 0; j < lengthof(secret_names); j++)
+			if (strcmp(names[i], secret_names[j]) == 0)
+				secrets |= (BurnArguments) 1 << i;
+	return secrets;
+}
+
+static void
+learn_function(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	BurnArguments secrets;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	secrets = secret_arguments(tuple);
+	ReleaseSysCache(tuple);
+	if (secrets == 0)
+		return;
+	if (callee_count == CALLEES_MAX)
+		elog(ERROR, "extension burn_note has too many functions");
+	callees[callee_count].function = function;
+	callees[callee_count].hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+	callees[callee_count].secrets = secrets;
+	callee_count++;
+}
+
+/*
+ * Finds this database's functions again where one may have changed.
+ */
+static void
+learn(void)
+{
+	static bool watching = false;
+	Oid			extension;
+	Relation	depend;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (known)
+		return;
+	if (!watching)
+	{
+		CacheRegisterSyscacheCallback(PROCOID, forget, (Datum) 0);
+		watching = true;
+	}
+
+	callee_count = 0;
+	extension = get_extension_oid("burn_note", true);
+	known = true;
+	if (!OidIsValid(extension))
+		return;
+
+	depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ExtensionRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, lengthof(keys), keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend member = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (member->classid == ProcedureRelationId && member->deptype == DEPENDENCY_EXTENSION)
+			learn_function(member->objid);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+}
+
+/*
+ * Which of its arguments are secrets.  None where it is not burn_note's.
+ * Everybody's every call comes here: a built-in function is told at once.
+ */
+BurnArguments
+calls_secret_arguments(Oid function)
+{
+	if (function < FirstNormalObjectId)
+		return 0;
+	learn();
+	for (int i = 0; i < callee_count; i++)
+		if (callees[i].function == function)
+			return callees[i].secrets;
+	return 0;
+}
+
+/*
+ * Which argument of its function an expression is, that stands at position in the
+ * call.
+ */
+int
+calls_argument_position(const Node *argument, int position)
+{
+	return IsA(argument, NamedArgExpr) ?
+		((const NamedArgExpr *) argument)->argnumber : position;
+}
+
+/*
+ * What a secret argument is called: constant text.
+ */
+const char *
+calls_argument_name(Oid function, int position)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	const char *name = "secret";
+	Oid		   *types;
+	char	  **names;
+	char	   *modes;
+
+	if (!HeapTupleIsValid(tuple))
+		return name;
+	(void) get_func_arg_info(tuple, &types, &names, &modes);
+	ReleaseSysCache(tuple);
+	for (size_t i = 0; i < lengthof(secret_names); i++)
+		if (strcmp(names[position], secret_names[i]) == 0)
+			name = secret_names[i];
+	return name;
+}
+
+static bool
+calls(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_FuncExpr:
+			if (calls_secret_arguments(((FuncExpr *) node)->funcid) != 0)
+				return true;
+			break;
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			if (calls_secret_arguments(((OpExpr *) node)->opfuncid) != 0)
+				return true;
+			break;
+		case T_ScalarArrayOpExpr:
+			if (calls_secret_arguments(((ScalarArrayOpExpr *) node)->opfuncid) != 0)
+				return true;
+			break;
+		case T_Query:
+			return calls_in_query((Query *) node);
+		default:
+			break;
+	}
+	return expression_tree_walker(node, calls, context);
+}
+
+/*
+ * Does an analyzed statement call one of burn_note's functions?
+ */
+bool
+calls_in_query(const Query *query)
+{
+	if (query->commandType == CMD_UTILITY)
+		return calls_in_utility(query->utilityStmt);
+	return query_tree_walker(unconstify(Query *, query), calls, NULL, 0);
+}
+
+static bool
+calls_in_items(List *items)
+{
+	ListCell   *cell;
+
+	foreach(cell, items)
+	{
+		const PlanInvalItem *item = lfirst(cell);
+
+		if (item->cacheId != PROCOID)
+			continue;
+		learn();
+		for (int i = 0; i < callee_count; i++)
+			if (callees[i].hash == item->hashValue)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * The same of a plan.
+ */
+bool
+calls_in_plan(const PlannedStmt *plan)
+{
+	return plan->invalItems != NIL && calls_in_items(plan->invalItems);
+}
+
+/*
+ * The prepared statement that a statement executes, be it to explain it or to
+ * create a table, and the expressions that it gives as parameters; or NULL.
+ */
+struct CachedPlanSource *
+calls_executed(Node *statement, List **parameters)
+{
+	Node	   *inner = NULL;
+
+	if (IsA(statement, ExecuteStmt))
+	{
+		const ExecuteStmt *execute = (ExecuteStmt *) statement;
+		PreparedStatement *prepared = FetchPreparedStatement(execute->name, false);
+
+		*parameters = execute->params;
+		return prepared != NULL ? prepared->plansource : NULL;
+	}
+	if (IsA(statement, ExplainStmt))
+		inner = ((ExplainStmt *) statement)->query;
+	else if (IsA(statement, CreateTableAsStmt))
+		inner = ((CreateTableAsStmt *) statement)->query;
+	if (inner == NULL || !IsA(inner, Query) || ((Query *) inner)->utilityStmt == NULL)
+		return NULL;
+	return calls_executed(((Query *) inner)->utilityStmt, parameters);
+}
+
+/*
+ * The same of an analyzed utility statement: what it explains, declares, calls,
+ * executes or fetches.
+ */
+bool
+calls_in_utility(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_CallStmt:
+			return calls((Node *) ((CallStmt *) statement)->funcexpr, NULL);
+		case T_ExplainStmt:
+			return calls(((ExplainStmt *) statement)->query, NULL);
+		case T_DeclareCursorStmt:
+			return calls(((DeclareCursorStmt *) statement)->query, NULL);
+		case T_CreateTableAsStmt:
+			return calls(((CreateTableAsStmt *) statement)->query, NULL);
+		case T_ExecuteStmt:
+			{
+				List	   *parameters;
+				CachedPlanSource *executed = calls_executed(statement, &parameters);
+
+				return executed != NULL && calls_in_items(executed->invalItems);
+			}
+		case T_FetchStmt:
+			{
+				Portal		portal = GetPortalByName(((FetchStmt *) statement)->portalname);
+				ListCell   *cell;
+
+				if (!PortalIsValid(portal))
+					return false;
+				foreach(cell, portal->stmts)
+					if (calls_in_plan(lfirst_node(PlannedStmt, cell)))
+						return true;
+				return false;
+			}
+		default:
+			return false;
+	}
+}

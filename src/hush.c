@@ -1,0 +1,500 @@
+/*-------------------------------------------------------------------------
+ *
+ * hush.c
+ *	  Keeps secrets out of logs, statistics views and core files.
+ *
+ * A statement that calls one of burn_note's functions has secrets in its text,
+ * its parameters or its result.  From the moment that this is known, and until
+ * the client's message has been answered, the process is tainted:
+ *
+ *	- each record that it logs is replaced by one that has the severity and the
+ *	  SQLSTATE, and says nothing.  The client gets the real one.
+ *	- pg_stat_activity shows a constant instead of the statement; and so do other
+ *	  sessions' deadlock reports and the postmaster's report of a crash, which
+ *	  quote from there.
+ *	- the statement has no query identifier, so that pg_stat_statements leaves it
+ *	  out.
+ *	- the process cannot be dumped or traced any more, to its end.
+ *
+ * What taints, earliest first:
+ *
+ *	- text.  A record that tells is redacted, whoever logs it: one that has a
+ *	  function's name, also spelt U&"...", or a token in one of its parts or in
+ *	  the statement.  That is all there is to see before parse analysis, where
+ *	  log_statement's line and syntax errors come from, and in processes that
+ *	  report on others.
+ *	- post_parse_analyze_hook: the tree calls a function (see calls.c).  Utility
+ *	  statements, whose text pg_stat_statements keeps as it is, also by their text.
+ *	- planner_hook: the plan does, its views and inlined functions expanded.
+ *	  debug_print_plan and custom plans' constants come after it.
+ *	- ExecutorStart_hook, ExecutorRun_hook, ProcessUtility_hook: the same of plans
+ *	  that were made before, for each of the client's messages: each sets
+ *	  pg_stat_activity anew.
+ *	- hush_secret(), in the functions themselves: whatever led there.  A text with
+ *	  parameters that led there is remembered, so that the next Bind of the same
+ *	  prepared statement is known in time.
+ *
+ * A client's message ends the taint because it has another statement timestamp.
+ * Nothing is done, and nothing allocated, for a statement before it is known to
+ * call us, but to walk its tree.
+ *
+ * The library works so from the moment it is loaded.  In shared_preload_libraries or
+ * session_preload_libraries that is before a session's first statement; after
+ * LOAD, or a first call in a session, it is too late for the statement at hand.
+ * Only shared_preload_libraries covers what other processes report: a crash that
+ * the postmaster logs, a deadlock that another session does.  There the library
+ * should be last, so that its hook for records is called first.
+ *
+ * What cannot be covered: see SECURITY.md.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "optimizer/planner.h"
+#include "parser/analyze.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/backend_status.h"
+
+#include "src/calls.h"
+#include "src/compat.h"
+#include "src/hush.h"
+#include "src/literals.h"
+#include "src/settings.h"
+#include "src/token.h"
+
+#define HIDDEN_STATEMENT	"<hidden by burn_note>"
+
+#define TEXTS_REMEMBERED	256 /* a power of two */
+
+/* Its address tells our own records. */
+static char redacted_message[] =
+"redacted by burn_note: what was here may hold a note, a token or a passphrase";
+
+static emit_log_hook_type previous_emit_log = NULL;
+static post_parse_analyze_hook_type previous_post_parse_analyze = NULL;
+static planner_hook_type previous_planner = NULL;
+static ExecutorStart_hook_type previous_executor_start = NULL;
+static ExecutorRun_hook_type previous_executor_run = NULL;
+static ProcessUtility_hook_type previous_process_utility = NULL;
+
+/* The client's message that is tainted, by its timestamp. */
+static bool ever_tainted = false;
+static TimestampTz tainted_message;
+
+/* Hashes of texts with parameters, known to lead to a secret; 0 for none. */
+static uint64 remembered[TEXTS_REMEMBERED];
+
+/* ----------
+ * Text
+ * ----------
+ */
+
+static bool
+is_identifier_char(char c)
+{
+	return isalnum((unsigned char) c) || c == '_' || IS_HIGHBIT_SET(c);
+}
+
+/*
+ * Does one of our functions' names go on like this, behind "burn_"?
+ */
+static bool
+ends_name(const char *text)
+{
+	static const char *const names[] = {
+		"create", "read", "revoke", "status", "receipt_token", "note_id", "verify_receipt"
+	};
+
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		size_t		length = strlen(names[i]);
+
+		if (pg_strncasecmp(text, names[i], length) != 0)
+			continue;
+		if (pg_strncasecmp(text + length, "_bytes", 6) == 0)
+			length += 6;
+		if (!is_identifier_char(text[length]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Does text have a function's name, or a token, that has its first underscore at
+ * this one?
+ */
+static bool
+tells_at(const char *text, const char *underscore)
+{
+	size_t		before = underscore - text;
+
+	if (before >= 4 && pg_strncasecmp(underscore - 4, "burn", 4) == 0)
+		return ends_name(underscore + 1);
+	if (before >= 3 && underscore[-1] == '1' && underscore[-3] == 'b' &&
+		(underscore[-2] == 'n' || underscore[-2] == 'r'))
+	{
+		size_t		length = strspn(underscore + 1,
+									"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+
+		return length >= TOKEN_CHARS - 4;
+	}
+	return false;
+}
+
+static bool
+names_plainly(const char *text)
+{
+	for (const char *p = strchr(text, '_'); p != NULL; p = strchr(p + 1, '_'))
+		if (tells_at(text, p))
+			return true;
+	return false;
+}
+
+/*
+ * How many characters at p are a Unicode escape, whatever the escape character:
+ * 5, 8, or 0 for none.
+ */
+static int
+escape_length(const char *p)
+{
+	if (is_identifier_char(*p) || *p == '"' || *p == '\0')
+		return 0;
+	if (strspn(p + 1, "0123456789abcdefABCDEF") >= 4)
+		return 5;
+	if (p[1] == '+' && strspn(p + 2, "0123456789abcdefABCDEF") >= 6)
+		return 8;
+	return 0;
+}
+
+/*
+ * Is the name in quotes that begins here one of our functions' once its Unicode
+ * escapes are undone?
+ */
+static bool
+names_escaped(const char *p)
+{
+	char		name[NAMEDATALEN];
+	size_t		length = 0;
+
+	while (*p != '\0' && *p != '"' && length < sizeof(name) - 1)
+	{
+		int			escape = escape_length(p);
+		char		digits[5] = {0};
+
+		if (escape > 0)
+			memcpy(digits, p + escape - 4, 4);
+		name[length++] = escape > 0 ? (char) strtol(digits, NULL, 16) : *p;
+		p += escape > 0 ? escape : 1;
+	}
+	name[length] = '\0';
+	return names_plainly(name);
+}
+
+/*
+ * Does a text name one of our functions, or show a token?
+ */
+static bool
+tells(const char *text)
+{
+	if (text == NULL)
+		return false;
+	if (names_plainly(text))
+		return true;
+	for (const char *p = strchr(text, '&'); p != NULL; p = strchr(p + 1, '&'))
+		if (p > text && (p[-1] == 'U' || p[-1] == 'u') && p[1] == '"' && names_escaped(p + 2))
+			return true;
+	return false;
+}
+
+static uint64
+hash_text(const char *text)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
+
+	return hash != 0 ? hash : 1;
+}
+
+static uint64 *
+place_of(uint64 hash)
+{
+	return &remembered[hash % TEXTS_REMEMBERED];
+}
+
+/*
+ * Only texts with parameters come again with other secrets.  A session that has so
+ * many forgets some.
+ */
+static void
+remember(const char *text)
+{
+	if (text != NULL && strchr(text, '$') != NULL)
+	{
+		uint64		hash = hash_text(text);
+
+		*place_of(hash) = hash;
+	}
+}
+
+static bool
+is_remembered(const char *text)
+{
+	uint64		hash;
+
+	if (!ever_tainted || text == NULL || strchr(text, '$') == NULL)
+		return false;
+	hash = hash_text(text);
+	return *place_of(hash) == hash;
+}
+
+/* ----------
+ * Taint
+ * ----------
+ */
+
+static bool
+is_tainted(void)
+{
+	return ever_tainted && tainted_message == GetCurrentStatementStartTimestamp();
+}
+
+/*
+ * No core file, no /proc/PID/mem for who is not root: for good, since memory is
+ * not wiped when a statement ends.
+ */
+static void
+forbid_dumps(void)
+{
+#ifdef PR_SET_DUMPABLE
+	static bool forbidden = false;
+
+	if (!forbidden && !burn_dumpable)
+		forbidden = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+#endif
+}
+
+static void
+taint(void)
+{
+	if (is_tainted())
+		return;
+	ever_tainted = true;
+	tainted_message = GetCurrentStatementStartTimestamp();
+	remember(debug_query_string);
+	forbid_dumps();
+	if (burn_redact != REDACT_OFF)
+		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+}
+
+/*
+ * For functions that get or make a secret, before they do.
+ */
+void
+hush_secret(void)
+{
+	taint();
+}
+
+/* ----------
+ * Records
+ * ----------
+ */
+
+/*
+ * May this record hold a secret?
+ *
+ * Where nothing runs, the last message's taint does not count: a session's end, or
+ * a timeout that ends it, has nothing to hide.
+ */
+static bool
+may_tell(const ErrorData *edata)
+{
+	if (burn_redact == REDACT_STRICT)
+		return true;
+	if (is_tainted() && (debug_query_string != NULL || IsTransactionOrTransactionBlock()))
+		return true;
+	return is_remembered(debug_query_string) || tells(debug_query_string) ||
+		tells(edata->message) || tells(edata->detail) || tells(edata->detail_log) ||
+		tells(edata->hint) || tells(edata->context) || tells(edata->internalquery);
+}
+
+/*
+ * Logs a record that says nothing, with the same severity and SQLSTATE, in place
+ * of one that may tell, and turns that one off for the log.  The client still gets
+ * it.
+ *
+ * The record is changed, emitted again, and changed back, rather than another
+ * one raised: that needs no memory and no place on the stack of errors, it cannot
+ * fail for want of either, and whatever log_min_messages let through is let
+ * through again, FATAL and PANIC too.  Hooks that were there before see only the
+ * record that says nothing.  If logging it fails, the server gives up this record
+ * for the new error.  Being emitted one deeper, it is not translated.
+ */
+static void
+emit_log(ErrorData *edata)
+{
+	int			saved_errno = errno;
+
+	if (burn_redact == REDACT_OFF || edata->message == redacted_message || !may_tell(edata))
+	{
+		if (previous_emit_log)
+			previous_emit_log(edata);
+	}
+	else
+	{
+		ErrorData	whole = *edata;
+
+		edata->message = redacted_message;
+		edata->message_id = redacted_message;
+		edata->detail = edata->detail_log = edata->hint = edata->context = NULL;
+		edata->internalquery = NULL;
+		edata->cursorpos = edata->internalpos = 0;
+		edata->hide_stmt = edata->hide_ctx = true;
+		edata->output_to_client = false;
+		EmitErrorReport();
+
+		*edata = whole;
+		edata->output_to_server = false;
+	}
+	errno = saved_errno;
+}
+
+/* ----------
+ * Statements
+ * ----------
+ */
+
+/*
+ * Are there others behind the statement in what the client sent at once?  All of
+ * it is shown while the first runs.
+ */
+static bool
+has_company(const Query *query)
+{
+	return query->stmt_location > 0 || query->stmt_len > 0;
+}
+
+static void
+post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
+{
+	bool		secret = burn_redact == REDACT_STRICT;
+
+	if (!secret && (burn_redact != REDACT_OFF || burn_require_parameters))
+		secret = calls_in_query(query) ||
+			((query->utilityStmt != NULL || has_company(query)) && tells(pstate->p_sourcetext));
+	if (secret)
+	{
+		taint();
+		if (burn_require_parameters)
+			literals_refuse(query);
+	}
+
+	/* Nor may it be stored while its constants still have their places. */
+	secret = burn_redact != REDACT_OFF &&
+		(secret || (query->utilityStmt != NULL && is_tainted()));
+	if (secret)
+		query->queryId = 0;
+	if (previous_post_parse_analyze)
+		previous_post_parse_analyze(pstate, query, jstate);
+	if (secret)
+		query->queryId = 0;
+}
+
+static PlannedStmt *
+plan(Query *query, const char *text, int options, ParamListInfo parameters
+	 PLANNER_PARAMETER)
+{
+	PlannedStmt *planned;
+
+	if (burn_require_parameters)
+		literals_refuse(query);
+	if (previous_planner)
+		planned = previous_planner(query, text, options, parameters PLANNER_ARGUMENT);
+	else
+		planned = standard_planner(query, text, options, parameters PLANNER_ARGUMENT);
+	if (calls_in_plan(planned))
+		taint();
+	return planned;
+}
+
+/*
+ * A parallel worker's plan does not list its functions.
+ */
+static void
+taint_by_plan(const QueryDesc *query)
+{
+	if (burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) ||
+		(IsParallelWorker() && tells(query->sourceText)))
+		taint();
+}
+
+static void
+executor_start(QueryDesc *query, int eflags)
+{
+	taint_by_plan(query);
+	if (previous_executor_start)
+		previous_executor_start(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+}
+
+static void
+executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMETER)
+{
+	taint_by_plan(query);
+	if (previous_executor_run)
+		previous_executor_run(query, direction, count RUN_ARGUMENT);
+	else
+		standard_ExecutorRun(query, direction, count RUN_ARGUMENT);
+}
+
+static void
+process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo parameters,
+				QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+{
+	bool		secret = !IsA(statement->utilityStmt, TransactionStmt) &&
+		(calls_in_utility(statement->utilityStmt) || tells(text));
+
+	if (secret || burn_redact == REDACT_STRICT)
+		taint();
+	if (secret && burn_require_parameters)
+		literals_refuse_executed(statement->utilityStmt, text);
+
+	if (previous_process_utility)
+		previous_process_utility(statement, text, read_only_tree, context, parameters,
+								 environment, receiver, completion);
+	else
+		standard_ProcessUtility(statement, text, read_only_tree, context, parameters,
+								environment, receiver, completion);
+}
+
+/*
+ * For _PG_init().
+ */
+void
+hush_start(void)
+{
+	previous_emit_log = emit_log_hook;
+	emit_log_hook = emit_log;
+	previous_post_parse_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = post_parse_analyze;
+	previous_planner = planner_hook;
+	planner_hook = plan;
+	previous_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = executor_start;
+	previous_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = executor_run;
+	previous_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+}
