@@ -232,8 +232,12 @@ calls_in_query(const Query *query)
 	return query_tree_walker(unconstify(Query *, query), calls, NULL, 0);
 }
 
+/*
+ * Is one of the functions on a list that the planner made?  Those that were known
+ * last, perhaps to another command.
+ */
 static bool
-calls_in_items(List *items)
+lists_callee(const List *items)
 {
 	ListCell   *cell;
 
@@ -241,14 +245,20 @@ calls_in_items(List *items)
 	{
 		const PlanInvalItem *item = lfirst(cell);
 
-		if (item->cacheId != PROCOID)
-			continue;
-		learn();
-		for (int i = 0; i < callee_count; i++)
+		for (int i = 0; item->cacheId == PROCOID && i < callee_count; i++)
 			if (callees[i].hash == item->hashValue)
 				return true;
 	}
 	return false;
+}
+
+static bool
+calls_in_items(const List *items)
+{
+	if (items == NIL)
+		return false;
+	learn();
+	return lists_callee(items);
 }
 
 /*
@@ -257,7 +267,19 @@ calls_in_items(List *items)
 bool
 calls_in_plan(const PlannedStmt *plan)
 {
-	return plan->invalItems != NIL && calls_in_items(plan->invalItems);
+	return calls_in_items(plan->invalItems);
+}
+
+/*
+ * The same of the prepared statement of that name.  Reads no catalog, so that it
+ * can be asked at any time.
+ */
+bool
+calls_in_prepared(const char *name)
+{
+	const PreparedStatement *prepared = FetchPreparedStatement(name, false);
+
+	return prepared != NULL && lists_callee(prepared->plansource->invalItems);
 }
 
 /*

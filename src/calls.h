@@ -22,6 +22,7 @@ extern const char *calls_argument_name(Oid function, int position);
 extern bool calls_in_query(const Query *query);
 extern bool calls_in_plan(const PlannedStmt *plan);
 extern bool calls_in_utility(Node *statement);
+extern bool calls_in_prepared(const char *name);
 extern struct CachedPlanSource *calls_executed(Node *statement, List **parameters);
 
 #endif							/* BURN_CALLS_H */

@@ -20,7 +20,8 @@
  *
  *	- text.  A record that tells is redacted, whoever logs it: one that has a
  *	  function's name, also spelt U&"...", or a token in one of its parts or in
- *	  the statement.  That is all there is to see before parse analysis, where
+ *	  the statement; or EXECUTE and what is prepared with a call of ours.  That is
+ *	  all there is to see before parse analysis, where
  *	  log_statement's line and syntax errors come from, and in processes that
  *	  report on others.
  *	- post_parse_analyze_hook: the tree calls a function (see calls.c).  Utility
@@ -217,6 +218,42 @@ tells(const char *text)
 	return false;
 }
 
+/*
+ * Does a text execute a prepared statement that calls one of our functions?  What
+ * it gives as parameters is a secret before it is analyzed, too.
+ */
+static bool
+executes(const char *text)
+{
+	static const char keyword[] = "execute";
+	const size_t length = strlen(keyword);
+
+	if (!ever_tainted || text == NULL)
+		return false;
+	for (const char *p = text; *p != '\0'; p++)
+	{
+		char		name[NAMEDATALEN] = {0};
+		bool		quoted;
+
+		if (pg_strncasecmp(p, keyword, length) != 0)
+			continue;
+		p += length;
+		p += strspn(p, " \t\r\n\f\v");
+		quoted = *p == '"';
+		p += quoted ? 1 : 0;
+		for (size_t i = 0; i < sizeof(name) - 1; i++, p++)
+		{
+			if (quoted ? *p == '"' || *p == '\0' : !is_identifier_char(*p))
+				break;
+			name[i] = quoted ? *p : pg_tolower((unsigned char) *p);
+		}
+		if (calls_in_prepared(name))
+			return true;
+		p--;
+	}
+	return false;
+}
+
 static uint64
 hash_text(const char *text)
 {
@@ -323,7 +360,8 @@ may_tell(const ErrorData *edata)
 		return true;
 	if (is_tainted() && (debug_query_string != NULL || IsTransactionOrTransactionBlock()))
 		return true;
-	return is_remembered(debug_query_string) || tells(debug_query_string) ||
+	return is_remembered(debug_query_string) || executes(debug_query_string) ||
+		tells(debug_query_string) ||
 		tells(edata->message) || tells(edata->detail) || tells(edata->detail_log) ||
 		tells(edata->hint) || tells(edata->context) || tells(edata->internalquery);
 }

@@ -199,7 +199,7 @@ literals_refuse_executed(Node *statement, const char *text)
 	{
 		if (!bms_is_member(foreach_current_index(cell) + 1, secrets))
 			continue;
-		if (is_literal(transformExpr(pstate, copyObject(lfirst(cell)),
+		if (is_literal(transformExpr(pstate, copyObjectImpl(lfirst(cell)),
 									 EXPR_KIND_EXECUTE_PARAMETER)))
 			ereport(ERROR,
 					(errcode(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION),
