@@ -35,6 +35,7 @@
  * src/encoding.c	converting text without showing it
  * src/hush.c	keeping secrets out of logs, statistics views and core files
  * src/calls.c	which statements call these functions
+ * src/traces.c	which texts name these functions
  * src/literals.c	refusing literals where secrets belong
  * src/stats.c	counters
  * src/sweeper.c	finishing and expiring without being called

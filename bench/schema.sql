@@ -18,3 +18,8 @@ CREATE TABLE plain_receipt (
 	client_ip inet,
 	actor text
 );
+
+-- what a statement that has nothing to do with notes reads
+CREATE TABLE other (id integer PRIMARY KEY, value text NOT NULL);
+INSERT INTO other SELECT id, 'value ' || id FROM generate_series(1, 100) AS id;
+VACUUM ANALYZE other;

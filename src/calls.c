@@ -9,9 +9,10 @@
  *
  * A statement that was analyzed shows its calls as a tree.  A plan shows them
  * after views, rules and inlined functions have been expanded: the planner lists
- * each function that is not built in, by its hash in the system cache.  A call
- * that neither shows, in a trigger or in a function's body say, is seen when it
- * is made (see hush.c).
+ * each function that is not built in, by its hash in the system cache.  A call of
+ * a function whose body names one of ours, a wrapper, counts as a call of ours.  A
+ * call that none of this shows, of a wrapper's wrapper or in a trigger say, is seen
+ * when it is made (see hush.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -40,8 +41,10 @@
 
 #include "src/calls.h"
 #include "src/compat.h"
+#include "src/traces.h"
 
 #define CALLEES_MAX	32
+#define BODIES_MAX	256			/* a power of two */
 
 typedef struct Callee
 {
@@ -54,6 +57,13 @@ typedef struct Callee
 static Callee callees[CALLEES_MAX];
 static int	callee_count = 0;
 static bool known = false;
+
+/* Others' functions whose bodies were looked at since then, by their OID. */
+static struct
+{
+	Oid			function;
+	bool		names_ours;
+}			bodies[BODIES_MAX];
 
 static const char *const secret_names[] = {"note", "token", "passphrase"};
 
@@ -121,6 +131,7 @@ learn(void)
 	}
 
 	callee_count = 0;
+	memset(bodies, 0, sizeof(bodies));
 	extension = get_extension_oid("burn_note", true);
 	known = true;
 	if (!OidIsValid(extension))
@@ -157,6 +168,59 @@ calls_secret_arguments(Oid function)
 		if (callees[i].function == function)
 			return callees[i].secrets;
 	return 0;
+}
+
+/*
+ * Does a body that was analyzed when its function was created call one of ours?
+ */
+static bool
+calls_in_body(const char *body)
+{
+	for (int i = 0; i < callee_count; i++)
+	{
+		char		call[32];
+
+		snprintf(call, sizeof(call), ":funcid %u ", callees[i].function);
+		if (strstr(body, call) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Does the body of a function name one of ours?
+ */
+static bool
+is_wrapper(Oid function)
+{
+	HeapTuple	tuple;
+	Datum		source;
+	Datum		analyzed;
+	bool		source_isnull;
+	bool		analyzed_isnull;
+	int			place = function % BODIES_MAX;
+
+	if (bodies[place].function == function)
+		return bodies[place].names_ours;
+
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &source_isnull);
+	analyzed = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosqlbody, &analyzed_isnull);
+	bodies[place].names_ours =
+		(!source_isnull && traces_in(TextDatumGetCString(source))) ||
+		(!analyzed_isnull && calls_in_body(TextDatumGetCString(analyzed)));
+	bodies[place].function = function;
+	ReleaseSysCache(tuple);
+	return bodies[place].names_ours;
+}
+
+static bool
+is_call(Oid function)
+{
+	return function >= FirstNormalObjectId &&
+		(calls_secret_arguments(function) != 0 || is_wrapper(function));
 }
 
 /*
@@ -200,21 +264,26 @@ calls(Node *node, void *context)
 	switch (nodeTag(node))
 	{
 		case T_FuncExpr:
-			if (calls_secret_arguments(((FuncExpr *) node)->funcid) != 0)
+			if (is_call(((FuncExpr *) node)->funcid))
 				return true;
 			break;
 		case T_OpExpr:
 		case T_DistinctExpr:
 		case T_NullIfExpr:
-			if (calls_secret_arguments(((OpExpr *) node)->opfuncid) != 0)
+			if (is_call(((OpExpr *) node)->opfuncid))
 				return true;
 			break;
 		case T_ScalarArrayOpExpr:
-			if (calls_secret_arguments(((ScalarArrayOpExpr *) node)->opfuncid) != 0)
+			if (is_call(((ScalarArrayOpExpr *) node)->opfuncid))
 				return true;
 			break;
 		case T_Query:
 			return calls_in_query((Query *) node);
+		case T_Const:
+		case T_Param:
+		case T_RangeTblRef:
+		case T_Var:
+			return false;
 		default:
 			break;
 	}
@@ -222,13 +291,17 @@ calls(Node *node, void *context)
 }
 
 /*
- * Does an analyzed statement call one of burn_note's functions?
+ * Does an analyzed statement call one of burn_note's functions?  Every statement
+ * comes here: in a database without the extension its tree is not walked.
  */
 bool
 calls_in_query(const Query *query)
 {
 	if (query->commandType == CMD_UTILITY)
 		return calls_in_utility(query->utilityStmt);
+	learn();
+	if (callee_count == 0)
+		return false;
 	return query_tree_walker(unconstify(Query *, query), calls, NULL, 0);
 }
 

@@ -52,7 +52,6 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
@@ -72,7 +71,7 @@
 #include "src/hush.h"
 #include "src/literals.h"
 #include "src/settings.h"
-#include "src/token.h"
+#include "src/traces.h"
 
 #define HIDDEN_STATEMENT	"<hidden by burn_note>"
 
@@ -97,126 +96,9 @@ static TimestampTz tainted_message;
 static uint64 remembered[TEXTS_REMEMBERED];
 
 /* ----------
- * Text
+ * Texts
  * ----------
  */
-
-static bool
-is_identifier_char(char c)
-{
-	return isalnum((unsigned char) c) || c == '_' || IS_HIGHBIT_SET(c);
-}
-
-/*
- * Does one of our functions' names go on like this, behind "burn_"?
- */
-static bool
-ends_name(const char *text)
-{
-	static const char *const names[] = {
-		"create", "read", "revoke", "status", "receipt_token", "note_id", "verify_receipt"
-	};
-
-	for (size_t i = 0; i < lengthof(names); i++)
-	{
-		size_t		length = strlen(names[i]);
-
-		if (pg_strncasecmp(text, names[i], length) != 0)
-			continue;
-		if (pg_strncasecmp(text + length, "_bytes", 6) == 0)
-			length += 6;
-		if (!is_identifier_char(text[length]))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Does text have a function's name, or a token, that has its first underscore at
- * this one?
- */
-static bool
-tells_at(const char *text, const char *underscore)
-{
-	size_t		before = underscore - text;
-
-	if (before >= 4 && pg_strncasecmp(underscore - 4, "burn", 4) == 0)
-		return ends_name(underscore + 1);
-	if (before >= 3 && underscore[-1] == '1' && underscore[-3] == 'b' &&
-		(underscore[-2] == 'n' || underscore[-2] == 'r'))
-	{
-		size_t		length = strspn(underscore + 1,
-									"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
-
-		return length >= TOKEN_CHARS - 4;
-	}
-	return false;
-}
-
-static bool
-names_plainly(const char *text)
-{
-	for (const char *p = strchr(text, '_'); p != NULL; p = strchr(p + 1, '_'))
-		if (tells_at(text, p))
-			return true;
-	return false;
-}
-
-/*
- * How many characters at p are a Unicode escape, whatever the escape character:
- * 5, 8, or 0 for none.
- */
-static int
-escape_length(const char *p)
-{
-	if (is_identifier_char(*p) || *p == '"' || *p == '\0')
-		return 0;
-	if (strspn(p + 1, "0123456789abcdefABCDEF") >= 4)
-		return 5;
-	if (p[1] == '+' && strspn(p + 2, "0123456789abcdefABCDEF") >= 6)
-		return 8;
-	return 0;
-}
-
-/*
- * Is the name in quotes that begins here one of our functions' once its Unicode
- * escapes are undone?
- */
-static bool
-names_escaped(const char *p)
-{
-	char		name[NAMEDATALEN];
-	size_t		length = 0;
-
-	while (*p != '\0' && *p != '"' && length < sizeof(name) - 1)
-	{
-		int			escape = escape_length(p);
-		char		digits[5] = {0};
-
-		if (escape > 0)
-			memcpy(digits, p + escape - 4, 4);
-		name[length++] = escape > 0 ? (char) strtol(digits, NULL, 16) : *p;
-		p += escape > 0 ? escape : 1;
-	}
-	name[length] = '\0';
-	return names_plainly(name);
-}
-
-/*
- * Does a text name one of our functions, or show a token?
- */
-static bool
-tells(const char *text)
-{
-	if (text == NULL)
-		return false;
-	if (names_plainly(text))
-		return true;
-	for (const char *p = strchr(text, '&'); p != NULL; p = strchr(p + 1, '&'))
-		if (p > text && (p[-1] == 'U' || p[-1] == 'u') && p[1] == '"' && names_escaped(p + 2))
-			return true;
-	return false;
-}
 
 /*
  * Does a text execute a prepared statement that calls one of our functions?  What
@@ -243,7 +125,7 @@ executes(const char *text)
 		p += quoted ? 1 : 0;
 		for (size_t i = 0; i < sizeof(name) - 1; i++, p++)
 		{
-			if (quoted ? *p == '"' || *p == '\0' : !is_identifier_char(*p))
+			if (quoted ? *p == '"' || *p == '\0' : !traces_identifier_char(*p))
 				break;
 			name[i] = quoted ? *p : pg_tolower((unsigned char) *p);
 		}
@@ -361,9 +243,9 @@ may_tell(const ErrorData *edata)
 	if (is_tainted() && (debug_query_string != NULL || IsTransactionOrTransactionBlock()))
 		return true;
 	return is_remembered(debug_query_string) || executes(debug_query_string) ||
-		tells(debug_query_string) ||
-		tells(edata->message) || tells(edata->detail) || tells(edata->detail_log) ||
-		tells(edata->hint) || tells(edata->context) || tells(edata->internalquery);
+		traces_in(debug_query_string) ||
+		traces_in(edata->message) || traces_in(edata->detail) || traces_in(edata->detail_log) ||
+		traces_in(edata->hint) || traces_in(edata->context) || traces_in(edata->internalquery);
 }
 
 /*
@@ -429,7 +311,7 @@ post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
 
 	if (!secret && (burn_redact != REDACT_OFF || burn_require_parameters))
 		secret = calls_in_query(query) ||
-			((query->utilityStmt != NULL || has_company(query)) && tells(pstate->p_sourcetext));
+			((query->utilityStmt != NULL || has_company(query)) && traces_in(pstate->p_sourcetext));
 	if (secret)
 	{
 		taint();
@@ -472,7 +354,7 @@ static void
 taint_by_plan(const QueryDesc *query)
 {
 	if (burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) ||
-		(IsParallelWorker() && tells(query->sourceText)))
+		(IsParallelWorker() && traces_in(query->sourceText)))
 		taint();
 }
 
@@ -502,7 +384,7 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 				QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
 	bool		secret = !IsA(statement->utilityStmt, TransactionStmt) &&
-		(calls_in_utility(statement->utilityStmt) || tells(text));
+		(calls_in_utility(statement->utilityStmt) || traces_in(text));
 
 	if (secret || burn_redact == REDACT_STRICT)
 		taint();

@@ -1,0 +1,549 @@
+#
+# Sealed, in logs and statistics views too. Each case runs a statement with a marker in
+# it, in a way that would write the marker down, and then looks into every log (stderr,
+# csv, json), pg_stat_activity, pg_stat_statements and its files. With burn_note.redact on
+# the marker is nowhere; with it off, the control, it must be found.
+#
+# t/500_forensics.pl crosses call styles with log settings. Here is what has a process or
+# a moment of its own.
+#
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use BurnNote;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $REDACTED = qr/redacted by burn_note: what was here may hold a note, a token or a passphrase/;
+my $HIDDEN = '<hidden by burn_note>';
+
+my $node = burn_node('redaction', conf => <<~'CONF');
+	shared_preload_libraries = 'pg_stat_statements, auto_explain, burn_note'
+	burn_note.databases = ''
+	logging_collector = on
+	log_destination = 'stderr, csvlog, jsonlog'
+	log_directory = 'log'
+	log_filename = 'server.log'
+	log_line_prefix = '%p %e '
+	log_statement = none
+	log_min_messages = warning
+	log_min_duration_statement = -1
+	max_prepared_transactions = 2
+	CONF
+$node->safe_psql('postgres', <<~'SQL');
+	CREATE EXTENSION pg_stat_statements;
+	CREATE ROLE monitor LOGIN;
+	GRANT pg_monitor TO monitor;
+	CREATE FUNCTION wrapper(a text) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN
+		RETURN burn_create(a);
+	END $$;
+	CREATE FUNCTION outer_wrapper(a text) RETURNS text LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS 'SELECT wrapper($1)';
+	CREATE FUNCTION sql_wrapper(a text) RETURNS text LANGUAGE sql VOLATILE SET search_path FROM CURRENT
+		BEGIN ATOMIC SELECT burn_create(a); END;
+	CREATE PROCEDURE procedure(a text) LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM burn_create(a);
+	END $$;
+	SQL
+
+# The paths of all logs of the server, of all three formats.
+sub logs
+{
+	return glob($node->data_dir . '/log/server.*');
+}
+
+sub log_sizes
+{
+	return map { $_ => -s $_ } logs();
+}
+
+# What the logs have gained since then, all formats in one, and by format.
+sub logged_since
+{
+	my (%sizes) = @_;
+
+	return join '', map { slurp_file($_, $sizes{$_} // 0) } logs();
+}
+
+sub stderr_since
+{
+	my (%sizes) = @_;
+	my $log = $node->data_dir . '/log/server.log';
+
+	return slurp_file($log, $sizes{$log} // 0);
+}
+
+sub statements_view
+{
+	return scalar $node->safe_psql('postgres', 'SELECT query FROM pg_stat_statements');
+}
+
+sub activity
+{
+	return scalar $node->safe_psql('postgres',
+		'SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid()',
+		extra_params => [ '-U', 'monitor' ]);
+}
+
+sub set_redact
+{
+	my ($value) = @_;
+
+	$node->safe_psql('postgres', "ALTER SYSTEM SET burn_note.redact = $value");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('burn_note.redact') = '$value'")
+	  or die 'no reload';
+	return;
+}
+
+# The same statements with secrets bound on the server, each variable a parameter.
+sub bound
+{
+	my ($sql, %variables) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/bound.pgbench';
+	my $out;
+
+	open my $script, '>', $file or die "$file: $!";
+	print $script $sql;
+	close $script;
+	local $ENV{PGOPTIONS} = $variables{options};
+	delete $variables{options};
+	return IPC::Run::run([ 'pgbench', '-n', '-M', 'prepared', '-t', '1', '-h', $node->host, '-p', $node->port,
+			'-f', $file, (map { ('-D', "$_=$variables{$_}") } keys %variables), 'postgres' ],
+		'>', \$out, '2>', \$out);
+}
+
+# A background session, its pid, and a statement that runs in it until it is killed.
+sub session
+{
+	my ($before) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe("$before; SELECT pg_backend_pid()");
+
+	$pid =~ s/.*\n//s;
+	return ($session, $pid);
+}
+
+sub wait_for
+{
+	my ($sql) = @_;
+
+	$node->poll_query_until('postgres', $sql) or die "never: $sql";
+	return;
+}
+
+# ----------
+# Cases. Each takes a marker and gives the places that a secret may show in.
+# ----------
+
+my %cases = (
+	log_statement => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', "SET log_statement = 'all'; SELECT burn_create('$marker')");
+		return ();
+	},
+	log_duration_in_full => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', "SET log_min_duration_statement = 0;\nSELECT burn_create('$marker')");
+		return ();
+	},
+	bound_parameters => sub {
+		my ($marker) = @_;
+		bound("SELECT burn_create(:note) AS token \\gset\nSELECT burn_read(:token);\n",
+			note => $marker, options => '-c log_statement=all -c log_min_duration_statement=0') or die;
+		return ();
+	},
+	bound_parameters_of_a_wrapper => sub {
+		my ($marker) = @_;
+
+		bound("SELECT wrapper(:note);\n", note => $marker,
+			options => '-c log_statement=all -c log_min_duration_statement=0') or die;
+		return ();
+	},
+	cast_of_the_result => sub {
+		my ($marker) = @_;
+		my $token = create($node, $marker);
+		my %sizes = log_sizes();
+		my ($status, $stdout, $stderr) =
+		  $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT burn_read('$token')::int");
+
+		like($stderr, qr/ERROR:  22P02: invalid input syntax for type integer: "$marker"/,
+			'the client gets its real error');
+		like(stderr_since(%sizes), qr/^\d+ 22P02 ERROR:  /m, 'the log has its severity and SQLSTATE');
+		unlike(logged_since(%sizes), qr/$token/, 'and not the token')
+		  if $node->safe_psql('postgres', 'SHOW burn_note.redact') eq 'on';
+		return ();
+	},
+	error_before_it_is_parsed => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', "SELECT burn_create('$marker') FRMO nowhere WHERE");
+		return ();
+	},
+	name_in_unicode_escapes => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', "SET log_statement = 'all';\nSELECT U&\"b\\0075rn\\+00005Fcreate\"('$marker')");
+		return ();
+	},
+	renamed_function => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', <<~SQL);
+			BEGIN;
+			ALTER FUNCTION burn_create(text, interval, text) RENAME TO other_name;
+			SET log_min_duration_statement = 0;
+			SET debug_print_parse = on;
+			SELECT other_name('$marker');
+			ROLLBACK;
+			SQL
+		return ();
+	},
+	auto_explain_of_a_constant => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', <<~SQL);
+			SET auto_explain.log_min_duration = 0;
+			SET auto_explain.log_verbose = on;
+			SET auto_explain.log_nested_statements = on;
+			DO \$\$ BEGIN PERFORM burn_create('$marker'); END \$\$;
+			SQL
+		return ();
+	},
+	debug_print_plan_of_bound_parameters => sub {
+		my ($marker) = @_;
+		bound("SELECT wrapper(:note), burn_create(:note) WHERE :note LIKE 'marker%';\n", note => $marker,
+			options => '-c debug_print_plan=on') or die;
+		return ('decimal');
+	},
+	execute_before_it_is_analyzed => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', <<~SQL);
+			PREPARE c AS SELECT burn_create(\$1);
+			SET log_parser_stats = on;
+			EXPLAIN EXECUTE c('$marker');
+			SQL
+		return ();
+	},
+	fetch_of_a_sorted_read => sub {
+		my ($marker) = @_;
+		my $token = create($node, $marker);
+		$node->psql('postgres', <<~SQL);
+			BEGIN;
+			DECLARE c CURSOR FOR SELECT r::int FROM (SELECT burn_read('$token') AS r ORDER BY 1 OFFSET 0) AS s;
+			FETCH c;
+			SQL
+		return ();
+	},
+	verify_receipt => sub {
+		my ($marker) = @_;
+		my $token = create($node, $marker);
+		burn($node, $token);
+		$node->safe_psql('postgres', <<~SQL);
+			SET auto_explain.log_min_duration = 0;
+			SET auto_explain.log_nested_statements = on;
+			SET log_statement = 'all';
+			SELECT burn_verify_receipt('$token') /* $marker */;
+			SQL
+		return ();
+	},
+	pg_stat_statements_of_utilities => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', <<~SQL);
+			SET pg_stat_statements.track = 'all';
+			DO \$\$ BEGIN PERFORM burn_create('$marker'); END \$\$;
+			COPY (SELECT burn_create('$marker')) TO '/dev/null';
+			SQL
+		return (statements_view());
+	},
+	bound_parameters_of_a_wrappers_wrapper => sub {
+		my ($marker) = @_;
+
+		# Nothing tells that it leads to a secret but its first call.
+		bound("SELECT outer_wrapper(:nothing);\nSELECT set_config('log_statement', 'all', false);\nSELECT outer_wrapper(:note);\n",
+			nothing => 'x', note => $marker) or die;
+		return ();
+	},
+	error_before_a_wrapper_of_sql_runs => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', "SELECT sql_wrapper('$marker' || (1 / length(''))::text)");
+		return ();
+	},
+	error_before_a_wrapper_runs => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', "SELECT wrapper('$marker' || (1 / length(''))::text)");
+		return ();
+	},
+	pg_stat_statements_of_a_wrapper => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', "CALL procedure('$marker')");
+		return (statements_view());
+	},
+	pg_stat_statements_of_a_comment => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', "SELECT pg_stat_statements_reset();\nSELECT burn_create('x') /* $marker */");
+		return (statements_view());
+	},
+	activity_while_it_runs => sub {
+		my ($marker) = @_;
+		my ($session, $pid) = session('SELECT');
+		$session->{stdin} .= "SELECT pg_sleep(600), burn_create('$marker');\n";
+		$session->{run}->pump_nb;
+		wait_for("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid");
+		my $seen = activity();
+		$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+		$session->{run}->kill_kill;
+		return ($seen);
+	},
+	activity_of_what_was_sent_behind_others => sub {
+		my ($marker) = @_;
+		my ($session, $pid) = session('SELECT');
+		$session->{stdin} .= "SELECT pg_sleep(600)\\; SELECT burn_create('$marker');\n";
+		$session->{run}->pump_nb;
+		wait_for("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid");
+		my $seen = activity();
+		$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+		$session->{run}->kill_kill;
+		return ($seen);
+	},
+	activity_while_idle => sub {
+		my ($marker) = @_;
+		my ($session) = session('SELECT');
+		$session->query_safe("SELECT wrapper('$marker')");
+		my $seen = activity();
+		$session->quit;
+		return ($seen);
+	},
+	deadlock_of_another_session => sub {
+		my ($marker) = @_;
+		my %sizes = log_sizes();
+		my ($session, $pid) = session("SET deadlock_timeout = '10ms'; SELECT pg_advisory_lock(2)");
+		my ($victim) = session("SET deadlock_timeout = '10ms'; SELECT pg_advisory_lock(1)");
+		$session->{stdin} .= "SELECT burn_create('$marker'), pg_advisory_lock(1);\n";
+		$session->{run}->pump_nb;
+		wait_for("SELECT wait_event_type = 'Lock' AND now() - query_start > '0.1 s' FROM pg_stat_activity WHERE pid = $pid");
+		$victim->query('SELECT pg_advisory_lock(2)');
+		like(stderr_since(%sizes), qr/ 40P01 ERROR:  deadlock detected/, 'a deadlock is detected, by the other session');
+		like(stderr_since(%sizes), qr/Process $pid: \Q$HIDDEN\E/, 'whose record is not redacted')
+		  if $node->safe_psql('postgres', 'SHOW burn_note.redact') eq 'on';
+		$_->quit foreach ($victim, $session);
+		return ();
+	},
+	crash => sub {
+		my ($marker) = @_;
+		my %sizes = log_sizes();
+		my ($session, $pid) = session('SELECT');
+		$session->{stdin} .= "SELECT pg_sleep(600), burn_create('$marker');\n";
+		$session->{run}->pump_nb;
+		wait_for("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid");
+		kill 'KILL', $pid;
+		for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+		{
+			last if stderr_since(%sizes) =~ /terminated by signal 9/;
+			usleep(100_000);
+		}
+		$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'no recovery';
+		$session->{run}->kill_kill;
+		like(stderr_since(%sizes), qr/Failed process was running: \Q$HIDDEN\E/, 'the postmaster reports the crash')
+		  if $node->safe_psql('postgres', 'SHOW burn_note.redact') eq 'on';
+		return ();
+	},
+);
+
+# Settings that a case makes with SET stay in its session; those who cannot SET need
+# the marker's decimal form looked for.
+sub decimal
+{
+	my ($text) = @_;
+	return join ' ', unpack 'C*', $text;
+}
+
+my $count = 0;
+foreach my $redact ('on', 'off')
+{
+	set_redact($redact);
+	foreach my $name (sort keys %cases)
+	{
+		my $marker = sprintf 'marker%04d', ++$count;
+		my %sizes = log_sizes();
+		my @places = $cases{$name}->($marker);
+		my $decimal = decimal($marker);
+		my $found = grep { /$marker|\b$decimal\b/ } (@places, logged_since(%sizes));
+
+		if ($redact eq 'on')
+		{
+			is($found, 0, "$name: nothing is written down");
+		}
+		else
+		{
+			isnt($found, 0, "$name: redaction off, the control, writes it down");
+		}
+	}
+}
+
+# ----------
+# pg_stat_statements' files, across a restart
+# ----------
+
+sub statements_files
+{
+	return join '', map { slurp_file($_) }
+	  grep { -f } glob($node->data_dir . '/pg_stat_tmp/pgss_query_texts.stat'), glob($node->data_dir . '/pg_stat/pg_stat_statements.stat');
+}
+
+foreach my $redact ('on', 'off')
+{
+	set_redact($redact);
+	$node->safe_psql('postgres', <<~SQL);
+		SELECT pg_stat_statements_reset();
+		DO \$\$ BEGIN PERFORM burn_create('filed-$redact'); END \$\$;
+		SELECT 'something' AS other;
+		SQL
+	my $running = statements_files();
+	$node->stop('fast');
+	my $stopped = statements_files();
+	$node->start;
+	like($stopped, qr/AS other/, "redact = $redact: the file has other statements");
+	if ($redact eq 'on')
+	{
+		unlike($running . $stopped, qr/filed-$redact/, 'pg_stat_statements writes nothing to its files');
+	}
+	else
+	{
+		like($stopped, qr/filed-$redact/, 'redaction off, the control: it does');
+	}
+}
+
+# ----------
+# strict
+# ----------
+
+set_redact('on');
+$node->safe_psql('postgres', <<~'SQL');
+	CREATE ROLE strict LOGIN SUPERUSER;
+	ALTER ROLE strict SET burn_note.redact = 'strict';
+	CREATE ROLE lax LOGIN SUPERUSER;
+	SQL
+foreach my $role ('strict', 'lax')
+{
+	my %sizes = log_sizes();
+	$node->safe_psql('postgres', <<~SQL, extra_params => [ '-U', $role ]);
+		SET log_statement = 'all';
+		SELECT wrapper('note-of-$role');
+		CALL procedure('note-of-$role');
+		SQL
+	my $found = () = logged_since(%sizes) =~ /note-of-$role/g;
+	if ($role eq 'strict')
+	{
+		is($found, 0, 'strict: wrappers with literals are not logged');
+		like(stderr_since(%sizes), $REDACTED, 'strict: its records are there');
+	}
+	else
+	{
+		isnt($found, 0, 'else, the control, they are logged as they are sent');
+	}
+}
+isnt($node->psql('postgres', q(SET burn_note.redact = 'off'), extra_params => [ '-U', 'monitor' ]), 0,
+	'only a superuser turns redaction off');
+
+# ----------
+# Severity and SQLSTATE of each, in each format
+# ----------
+
+{
+	my %sizes = log_sizes();
+	$node->psql('postgres', q(SELECT burn_read('bad token')));
+	$node->psql('postgres', q(SET statement_timeout = '50ms'; SELECT burn_create('x'), pg_sleep(60)));
+	my ($session, $pid) = session('SELECT');
+	$session->{stdin} .= "SELECT burn_create('x'), pg_sleep(60);\n";
+	$session->{run}->pump_nb;
+	wait_for("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid");
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+	$session->{run}->kill_kill;
+
+	my %log = map { $_ => slurp_file($_, $sizes{$_}) } logs();
+	foreach my $record ([ 'ERROR', '22P02' ], [ 'ERROR', '57014' ], [ 'FATAL', '57P01' ])
+	{
+		my ($severity, $sqlstate) = @$record;
+		foreach my $log (keys %log)
+		{
+			my ($format) = $log =~ /\.(\w+)$/;
+			my $expected = $format eq 'log' ? qr/^\d+ $sqlstate $severity:  $REDACTED$/m
+			  : $format eq 'csv' ? qr/,$severity,$sqlstate,"$REDACTED",,,,,,,,,/
+			  : qr/"error_severity":"$severity","state_code":"$sqlstate","message":"$REDACTED"/;
+			like($log{$log}, $expected, "$format: $severity $sqlstate is redacted, and keeps both");
+		}
+	}
+}
+
+# What is logged of a session whose last statement was tainted, when nothing runs.
+{
+	my %sizes = log_sizes();
+	$node->safe_psql('postgres', q(SELECT burn_create('x')), connstr => $node->connstr('postgres') . q( options='-c log_disconnections=on'));
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		last if stderr_since(%sizes) =~ /LOG:/;
+		usleep(100_000);
+	}
+	like(stderr_since(%sizes), qr/disconnection: session time/, 'the end of a session is no secret');
+}
+
+# ----------
+# Loaded later than preloaded
+# ----------
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->restart;
+foreach my $load ([ 'session_preload_libraries', "-c session_preload_libraries=burn_note", '' ], [ 'LOAD', '', 'LOAD \'burn_note\';' ])
+{
+	my ($how, $options, $first) = @$load;
+	my %sizes = log_sizes();
+	$node->safe_psql('postgres', "$first\nSELECT burn_create('note-$how');\nSELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+		connstr => $node->connstr('postgres') . " options='$options -c log_statement=all -c log_min_duration_statement=0'");
+	unlike(logged_since(%sizes), qr/note-$how/, "$how redacts from then on");
+	like(stderr_since(%sizes), $REDACTED, "$how: its records are there");
+}
+{
+	my %sizes = log_sizes();
+	$node->psql('postgres', q(SELECT burn_create('note-first')::int), connstr => $node->connstr('postgres') . q( options='-c log_statement=all'));
+	my $log = stderr_since(%sizes);
+	like($log, qr/LOG:  statement: SELECT burn_create\('note-first'\)/, 'loaded by the first call, its statement was logged before');
+	like($log, qr/ 22P02 ERROR:  $REDACTED/, 'and its error is redacted');
+}
+
+# ----------
+# pgaudit
+# ----------
+
+SKIP:
+{
+	skip 'needs pgaudit', 4 unless available($node, 'pgaudit');
+	$node->append_conf('postgresql.conf', <<~'CONF');
+		shared_preload_libraries = 'pgaudit, burn_note'
+		pgaudit.log = 'all'
+		pgaudit.log_parameter = on
+		CONF
+	$node->restart;
+	foreach my $redact ('on', 'off')
+	{
+		set_redact($redact);
+		my %sizes = log_sizes();
+		$node->safe_psql('postgres', "SELECT burn_create('audited'); DO \$\$ BEGIN PERFORM burn_create('audited'); END \$\$; SELECT 'other'");
+		bound("SELECT burn_create(:note);\n", note => 'audited') or die;
+		my $log = logged_since(%sizes);
+		if ($redact eq 'on')
+		{
+			unlike($log, qr/audited/, 'pgaudit writes nothing of it');
+			like($log, qr/AUDIT: SESSION,\d+,\d+,READ,SELECT,.*SELECT 'other'/, 'and others as before');
+		}
+		else
+		{
+			my $found = () = $log =~ /audited/g;
+			cmp_ok($found, '>=', 3, 'redaction off, the control: it writes all three');
+		}
+	}
+}
+
+done_testing();
