@@ -63,11 +63,27 @@ sub log_sizes
 	return map { $_ => -s $_ } logs();
 }
 
-# What the logs have gained since then, all formats in one, and by format.
+# Waits until the log's collector has written all that was logged until now.
+my $settled = 0;
+sub settle
+{
+	my $mark = 'settled ' . ++$settled . '.';
+
+	$node->safe_psql('postgres', "SET client_min_messages = error; DO \$\$ BEGIN RAISE LOG '$mark'; END \$\$");
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if 3 == grep { slurp_file($_) =~ /\Q$mark\E/ } logs();
+		usleep(100_000);
+	}
+	die 'the logs never settle';
+}
+
+# What the logs have gained since then, all formats in one.
 sub logged_since
 {
 	my (%sizes) = @_;
 
+	settle();
 	return join '', map { slurp_file($_, $sizes{$_} // 0) } logs();
 }
 
@@ -76,6 +92,7 @@ sub stderr_since
 	my (%sizes) = @_;
 	my $log = $node->data_dir . '/log/server.log';
 
+	settle();
 	return slurp_file($log, $sizes{$log} // 0);
 }
 
@@ -334,6 +351,7 @@ my %cases = (
 	crash => sub {
 		my ($marker) = @_;
 		my %sizes = log_sizes();
+		my $log = $node->data_dir . '/log/server.log';
 		my ($session, $pid) = session('SELECT');
 		$session->{stdin} .= "SELECT pg_sleep(600), burn_create('$marker');\n";
 		$session->{run}->pump_nb;
@@ -341,7 +359,7 @@ my %cases = (
 		kill 'KILL', $pid;
 		for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 		{
-			last if stderr_since(%sizes) =~ /terminated by signal 9/;
+			last if slurp_file($log, $sizes{$log}) =~ /all server processes terminated/;
 			usleep(100_000);
 		}
 		$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'no recovery';
@@ -463,6 +481,7 @@ isnt($node->psql('postgres', q(SET burn_note.redact = 'off'), extra_params => [ 
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
 	$session->{run}->kill_kill;
 
+	settle();
 	my %log = map { $_ => slurp_file($_, $sizes{$_}) } logs();
 	foreach my $record ([ 'ERROR', '22P02' ], [ 'ERROR', '57014' ], [ 'FATAL', '57P01' ])
 	{
