@@ -188,10 +188,10 @@ calls_in_body(const char *body)
 }
 
 /*
- * Does the body of a function name one of ours?
+ * Is it somebody else's function whose body names one of ours?
  */
-static bool
-is_wrapper(Oid function)
+bool
+calls_in_function(Oid function)
 {
 	HeapTuple	tuple;
 	Datum		source;
@@ -200,6 +200,9 @@ is_wrapper(Oid function)
 	bool		analyzed_isnull;
 	int			place = function % BODIES_MAX;
 
+	if (function < FirstNormalObjectId)
+		return false;
+	learn();
 	if (bodies[place].function == function)
 		return bodies[place].names_ours;
 
@@ -219,8 +222,7 @@ is_wrapper(Oid function)
 static bool
 is_call(Oid function)
 {
-	return function >= FirstNormalObjectId &&
-		(calls_secret_arguments(function) != 0 || is_wrapper(function));
+	return calls_secret_arguments(function) != 0 || calls_in_function(function);
 }
 
 /*

@@ -19,6 +19,7 @@ typedef uint32 BurnArguments;
 extern BurnArguments calls_secret_arguments(Oid function);
 extern int	calls_argument_position(const Node *argument, int position);
 extern const char *calls_argument_name(Oid function, int position);
+extern bool calls_in_function(Oid function);
 extern bool calls_in_query(const Query *query);
 extern bool calls_in_plan(const PlannedStmt *plan);
 extern bool calls_in_utility(Node *statement);

@@ -86,6 +86,7 @@ static post_parse_analyze_hook_type previous_post_parse_analyze = NULL;
 static planner_hook_type previous_planner = NULL;
 static ExecutorStart_hook_type previous_executor_start = NULL;
 static ExecutorRun_hook_type previous_executor_run = NULL;
+static needs_fmgr_hook_type previous_needs_function_manager = NULL;
 static ProcessUtility_hook_type previous_process_utility = NULL;
 
 /* The client's message that is tainted, by its timestamp. */
@@ -400,6 +401,19 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 }
 
 /*
+ * A function in SQL that is inlined is neither analyzed nor planned by itself: its
+ * literals would be seen by nobody.  So keeps those that call us from being inlined,
+ * which asking for their entry and exit does.
+ */
+static bool
+needs_function_manager(Oid function)
+{
+	if (previous_needs_function_manager && previous_needs_function_manager(function))
+		return true;
+	return burn_require_parameters && calls_in_function(function);
+}
+
+/*
  * For _PG_init().
  */
 void
@@ -415,6 +429,8 @@ hush_start(void)
 	ExecutorStart_hook = executor_start;
 	previous_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = executor_run;
+	previous_needs_function_manager = needs_fmgr_hook;
+	needs_fmgr_hook = needs_function_manager;
 	previous_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 }
