@@ -327,26 +327,18 @@ lists_callee(const List *items)
 	return false;
 }
 
-static bool
+/*
+ * The same for a list that may be of functions that are not known yet.
+ */
+bool
 calls_in_items(const List *items)
 {
-	if (items == NIL)
-		return false;
 	learn();
 	return lists_callee(items);
 }
 
 /*
- * The same of a plan.
- */
-bool
-calls_in_plan(const PlannedStmt *plan)
-{
-	return calls_in_items(plan->invalItems);
-}
-
-/*
- * The same of the prepared statement of that name.  Reads no catalog, so that it
+ * Does the prepared statement of that name call one of ours?  Reads no catalog, so that it
  * can be asked at any time.
  */
 bool
@@ -384,8 +376,8 @@ calls_executed(Node *statement, List **parameters)
 }
 
 /*
- * The same of an analyzed utility statement: what it explains, declares, calls,
- * executes or fetches.
+ * Does an analyzed utility statement call one of ours, by what it explains,
+ * declares, calls, executes or fetches?
  */
 bool
 calls_in_utility(Node *statement)

@@ -31,13 +31,14 @@
  *	- ExecutorStart_hook, ExecutorRun_hook, ProcessUtility_hook: the same of plans
  *	  that were made before, for each of the client's messages: each sets
  *	  pg_stat_activity anew.
+ *	- needs_fmgr_hook, only under burn_note.require_parameters: see there.
  *	- hush_secret(), in the functions themselves: whatever led there.  A text with
  *	  parameters that led there is remembered, so that the next Bind of the same
  *	  prepared statement is known in time.
  *
  * A client's message ends the taint because it has another statement timestamp.
  * Nothing is done, and nothing allocated, for a statement before it is known to
- * call us, but to walk its tree.
+ * call us, but to walk its tree if it may.
  *
  * The library works so from the moment it is loaded.  In shared_preload_libraries or
  * session_preload_libraries that is before a session's first statement; after
@@ -62,6 +63,7 @@
 #include "executor/executor.h"
 #include "optimizer/planner.h"
 #include "parser/analyze.h"
+#include "parser/scansup.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/backend_status.h"
@@ -121,7 +123,8 @@ executes(const char *text)
 		if (pg_strncasecmp(p, keyword, length) != 0)
 			continue;
 		p += length;
-		p += strspn(p, " \t\r\n\f\v");
+		while (scanner_isspace(*p))
+			p++;
 		quoted = *p == '"';
 		p += quoted ? 1 : 0;
 		for (size_t i = 0; i < sizeof(name) - 1; i++, p++)
@@ -296,13 +299,45 @@ emit_log(ErrorData *edata)
  */
 
 /*
- * Are there others behind the statement in what the client sent at once?  All of
- * it is shown while the first runs.
+ * Did the client send other statements with it?  All of what it sent is shown while
+ * the first runs.
  */
 static bool
-has_company(const Query *query)
+has_company(const Query *query, const char *text)
 {
-	return query->stmt_location > 0 || query->stmt_len > 0;
+	const char *behind;
+
+	if (query->stmt_location > 0)
+		return true;
+	if (query->stmt_len == 0)
+		return false;
+	behind = text + query->stmt_len;
+	while (*behind == ';' || (*behind != '\0' && scanner_isspace(*behind)))
+		behind++;
+	return *behind != '\0';
+}
+
+/*
+ * Everybody's every statement comes here.  So what cannot call us is told without
+ * walking its tree: a call has a parenthesis.  (One by an operator or a view has not.
+ * Its plan shows it, before it runs.)
+ */
+static bool
+is_secret(const Query *query, const char *text)
+{
+	if (text == NULL)
+		return calls_in_query(query);
+	if (query->utilityStmt == NULL)
+	{
+		if (strchr(text, '(') == NULL)
+			return false;
+		if (calls_in_query(query))
+			return true;
+		return has_company(query, text) && traces_in(text);
+	}
+	if (IsA(query->utilityStmt, TransactionStmt))
+		return has_company(query, text) && traces_in(text);
+	return calls_in_query(query) || traces_in(text);
 }
 
 static void
@@ -311,8 +346,7 @@ post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
 	bool		secret = burn_redact == REDACT_STRICT;
 
 	if (!secret && (burn_redact != REDACT_OFF || burn_require_parameters))
-		secret = calls_in_query(query) ||
-			((query->utilityStmt != NULL || has_company(query)) && traces_in(pstate->p_sourcetext));
+		secret = is_secret(query, pstate->p_sourcetext);
 	if (secret)
 	{
 		taint();
@@ -379,19 +413,27 @@ executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMET
 		standard_ExecutorRun(query, direction, count RUN_ARGUMENT);
 }
 
+/*
+ * Before a utility statement other than BEGIN and its like runs.
+ */
+static pg_noinline void
+watch_utility(Node *statement, const char *text)
+{
+	bool		secret = calls_in_utility(statement) || traces_in(text);
+
+	if (secret || burn_redact == REDACT_STRICT)
+		taint();
+	if (secret && burn_require_parameters)
+		literals_refuse_executed(statement, text);
+}
+
 static void
 process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo parameters,
 				QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
-	bool		secret = !IsA(statement->utilityStmt, TransactionStmt) &&
-		(calls_in_utility(statement->utilityStmt) || traces_in(text));
-
-	if (secret || burn_redact == REDACT_STRICT)
-		taint();
-	if (secret && burn_require_parameters)
-		literals_refuse_executed(statement->utilityStmt, text);
-
+	if (!IsA(statement->utilityStmt, TransactionStmt) || burn_redact == REDACT_STRICT)
+		watch_utility(statement->utilityStmt, text);
 	if (previous_process_utility)
 		previous_process_utility(statement, text, read_only_tree, context, parameters,
 								 environment, receiver, completion);

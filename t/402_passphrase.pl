@@ -39,6 +39,8 @@ sub start_node
 		max_connections = 130
 		client_min_messages = error
 		restart_after_crash = on
+		burn_note.dumpable = on    # memory() looks at the sessions,
+		burn_note.redact = off     # and others into the log
 		CONF
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION burn_note CASCADE');
