@@ -1,10 +1,13 @@
 EXTENSION = burn_note
 MODULE_big = burn_note
 DATA = $(wildcard burn_note--*.sql)
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" burn_note.control)
 OBJS = burn_note.o $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # Only where libsodium is not in the compiler's own path does this say anything
 PG_CPPFLAGS := $(shell pkg-config --cflags libsodium 2>/dev/null)
+# The library tells burn_check() which version it is; the control file says that once
+PG_CPPFLAGS += -DBURN_VERSION='"$(EXTVERSION)"'
 SHLIB_LINK = -lsodium
 
 # fmgr's functions rarely use every parameter. (The tests build with COPT=-Werror: a
@@ -38,7 +41,7 @@ all install installcheck clean:
 	@exit 1
 endif
 
-$(OBJS) $(OBJS:.o=.bc): $(wildcard *.h src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard *.h src/*.h) burn_note.control
 
 .PHONY: demo web test deps bench soak majors
 

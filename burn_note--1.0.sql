@@ -308,3 +308,207 @@ GRANT SELECT ON burn_stats TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT ON burn_stats TO pg_monitor;
 COMMENT ON VIEW burn_stats IS
 'counters of all of the server''s databases since stats_reset, and this database''s notes that wait to be read, with the bytes that they take sealed';
+
+-- Checking.  What SQL cannot see comes from burn_check_facts(): see src/check.c.  The
+-- rest is read as the caller, who gets NULL where he may not look.  Like
+-- burn_verify_receipt(), it is parsed with nothing but pg_catalog in the path, and so
+-- does not mind when the schema is renamed.
+
+CREATE FUNCTION burn_check_facts(
+	OUT preloaded boolean, OUT version text, OUT pending bigint, OUT overdue bigint)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION burn_check_facts() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION burn_check_facts() TO @extowner@ WITH GRANT OPTION;
+GRANT EXECUTE ON FUNCTION burn_check_facts() TO pg_monitor;
+COMMENT ON FUNCTION burn_check_facts() IS
+'for burn_check(), whose callers need it: is the library preloaded, its version, how many notes can be read, how many expired over an hour ago and were not swept';
+
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+CREATE FUNCTION @extschema@.burn_check(OUT "check" text, OUT ok boolean, OUT detail text) RETURNS SETOF record
+	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	WITH facts AS (
+		SELECT * FROM @extschema@.burn_check_facts()
+	), setting AS (
+		-- this session's, and what other roles' sessions in this database begin with
+		SELECT name, setting AS value, '' AS holder FROM pg_settings
+		UNION
+		SELECT split_part(entry, '=', 1), substr(entry, strpos(entry, '=') + 1),
+			concat(' for ' || nullif(setrole, 0)::regrole, CASE setdatabase WHEN 0 THEN '' ELSE ' in this database' END)
+		FROM pg_db_role_setting, unnest(setconfig) AS entry
+		WHERE setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+	), weak AS (
+		SELECT checked, string_agg(format('%s = %s%s', name, value, holder), ', ' ORDER BY name, holder) AS settings
+		FROM setting JOIN (VALUES
+			('redaction', 'burn_note.redact', '{on,strict}'),
+			('statements', 'auto_explain.log_min_duration', '{-1}'),
+			('statements', 'debug_print_parse', '{off}'),
+			('statements', 'debug_print_plan', '{off}'),
+			('statements', 'debug_print_raw_parse', '{off}'),
+			('statements', 'debug_print_rewritten', '{off}'),
+			('statements', 'log_min_duration_sample', '{-1}'),
+			('statements', 'log_min_duration_statement', '{-1}'),
+			('statements', 'log_min_error_statement', '{panic}'),
+			('statements', 'log_parameter_max_length_on_error', '{0}'),
+			('statements', 'log_statement', '{none}'),
+			('statements', 'log_transaction_sample_rate', '{0}'),
+			('statements', 'pg_stat_statements.track', '{none}'),
+			('statements', 'pgaudit.log', '{none}'),
+			('core files', 'burn_note.dumpable', '{off}'),
+			('crash safety', 'fsync', '{on}'),
+			('crash safety', 'full_page_writes', '{on}'),
+			('kept WAL', 'archive_mode', '{off}'),
+			('kept WAL', 'wal_keep_size', '{0}')) AS good (checked, name, among) USING (name)
+		WHERE value <> ALL (among::text[])
+		GROUP BY checked
+	), listed AS (
+		SELECT setting.name, place, regexp_replace(btrim(library, ' "'), '^.*/|\.so$', '', 'g') AS library
+		FROM setting, string_to_table(value, ',') WITH ORDINALITY AS each (library, place)
+		WHERE setting.name IN ('shared_preload_libraries', 'session_preload_libraries', 'local_preload_libraries')
+			AND value <> ''
+	), earlier AS (
+		SELECT library FROM listed
+		WHERE name = 'shared_preload_libraries' AND place <=
+			(SELECT max(place) FROM listed WHERE name = 'shared_preload_libraries' AND library = 'burn_note')
+	), own AS (
+		SELECT * FROM pg_class
+		WHERE oid IN ('@extschema@.burn_note'::regclass, '@extschema@.burn_receipt'::regclass, '@extschema@.burn_attempt'::regclass)
+	), granted AS (
+		(
+			SELECT relname, grantee, privilege_type FROM own, aclexplode(relacl) WHERE grantee <> relowner
+			EXCEPT ALL
+			SELECT relname, acl.grantee, acl.privilege_type
+			FROM own JOIN pg_init_privs AS made ON made.objoid = own.oid AND made.classoid = 'pg_class'::regclass AND made.objsubid = 0,
+				aclexplode(made.initprivs) AS acl
+		)
+		UNION ALL
+		SELECT relname, acl.grantee, acl.privilege_type
+		FROM own JOIN pg_attribute ON attrelid = own.oid, aclexplode(attacl) AS acl
+	), altered AS (
+		SELECT relname || ' has the trigger ' || tgname AS what FROM own JOIN pg_trigger ON tgrelid = own.oid
+		WHERE NOT tgisinternal AND tgfoid <> '@extschema@.burn_note_refuse_update()'::regprocedure
+			-- of the others, those that may change a row before it is inserted: row 1, before 2, insert 4
+			AND (relname = 'burn_note' OR tgtype & 7 = 7)
+		UNION ALL
+		SELECT 'burn_note does not refuse an UPDATE'
+		WHERE NOT EXISTS (SELECT FROM pg_trigger
+			WHERE tgrelid = '@extschema@.burn_note'::regclass AND tgenabled = 'A'
+				AND tgfoid = '@extschema@.burn_note_refuse_update()'::regprocedure)
+		UNION ALL
+		SELECT relname || ' has the rule ' || rulename FROM own JOIN pg_rewrite ON ev_class = own.oid
+		UNION ALL
+		SELECT relname || ' has row security' FROM own WHERE relrowsecurity
+		UNION ALL
+		SELECT relname || ' is unlogged' FROM own WHERE relpersistence <> 'p'
+		UNION ALL
+		SELECT 'burn_note has a replica identity' FROM own WHERE relname = 'burn_note' AND relreplident <> 'n'
+		UNION ALL
+		SELECT 'the index ' || indexrelid::regclass || ' may copy fuses or sealed notes'
+		FROM pg_index
+		WHERE indrelid = '@extschema@.burn_note'::regclass
+			AND EXISTS (SELECT FROM unnest(indkey::smallint[]) AS key
+				LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = key
+				WHERE attname IS NULL OR attname IN ('fuse', 'sealed'))
+		UNION ALL
+		SELECT 'ANALYZE copies burn_note.' || attname FROM pg_attribute
+		WHERE attrelid = '@extschema@.burn_note'::regclass AND attname IN ('fuse', 'sealed') AND coalesce(attstattarget, -1) <> 0
+		UNION ALL
+		SELECT 'ANALYZE computes the statistics ' || stxname || ' of burn_note' FROM pg_statistic_ext
+		WHERE stxrelid = '@extschema@.burn_note'::regclass
+	), standby AS (
+		SELECT application_name, sync_state FROM pg_stat_replication AS r
+		WHERE NOT EXISTS (SELECT FROM pg_replication_slots AS s WHERE s.active_pid = r.pid AND slot_type = 'logical')
+	)
+	-- A check is its name; what is wrong, NULL if nothing; what that weakens and what to
+	-- do; whether the caller may not see it; what to say if nothing is wrong.
+	SELECT name,
+		CASE WHEN wrong IS NOT NULL THEN false WHEN hidden THEN NULL ELSE true END,
+		CASE WHEN wrong IS NOT NULL THEN wrong || '. ' || advice
+			WHEN hidden THEN 'You may not see it. It takes the rights of pg_read_all_settings and pg_read_all_stats, as pg_monitor has them.'
+			ELSE fine END
+	FROM facts, LATERAL (VALUES
+		('preloaded',
+			CASE WHEN NOT preloaded THEN 'burn_note is not in shared_preload_libraries' END,
+			'Sealed: what a session logs before its first call of burn_note is not redacted. Witnessed: nothing is swept uncalled. Put it there, last, and restart.',
+			false, 'burn_note is in shared_preload_libraries'),
+		('preload order',
+			CASE WHEN NOT preloaded THEN 'burn_note is not preloaded'
+				WHEN EXISTS (SELECT FROM earlier) THEN
+					(SELECT 'loaded after burn_note: ' || string_agg(DISTINCT library, ', ')
+						FROM listed WHERE library NOT IN (SELECT library FROM earlier)) END,
+			'Sealed: what is loaded later logs what burn_note has not redacted. Put burn_note last into shared_preload_libraries, and nothing into session_preload_libraries and local_preload_libraries.',
+			NOT EXISTS (SELECT FROM earlier), 'nothing is loaded after burn_note'),
+		('redaction',
+			CASE WHEN preloaded THEN (SELECT settings FROM weak WHERE checked = 'redaction') ELSE 'burn_note is not preloaded' END
+				|| ', and statements are written down: ' || (SELECT settings FROM weak WHERE checked = 'statements'),
+			'Sealed: notes and tokens that stand in a statement, or make it fail, go with it. Preload burn_note and set burn_note.redact to on, or change those settings.',
+			false, 'what has a note or a token is redacted, or nothing is written down'),
+		('core files',
+			(SELECT settings FROM weak WHERE checked = 'core files'),
+			'Sealed: the core file of a backend has the notes that it handled. Set it to off.',
+			false, 'burn_note.dumpable is off'),
+		-- pg_hba.conf is for superusers only, and the order of its lines matters
+		('TLS',
+			(SELECT 'ssl is off and listen_addresses is ' || value FROM setting
+				WHERE name = 'listen_addresses' AND value !~ '^\s*((localhost|127\.[0-9.]+|::1)\s*(,\s*|$))*$'
+					AND (SELECT value FROM setting WHERE name = 'ssl') = 'off'),
+			'Sealed: notes and tokens cross the network in the clear. Turn ssl on, and use hostssl in pg_hba.conf.',
+			false,
+			CASE (SELECT value FROM setting WHERE name = 'ssl') WHEN 'on' THEN 'ssl is on; hostssl in pg_hba.conf insists on it'
+				ELSE 'the server listens on this machine only' END),
+		('crash safety',
+			(SELECT settings FROM weak WHERE checked = 'crash safety'),
+			'Gone: a crash can bring back what was burned. Set it to on.',
+			false, 'fsync and full_page_writes are on'),
+		('kept WAL',
+			(SELECT string_agg(what, ', ') FROM (
+				SELECT settings AS what FROM weak WHERE checked = 'kept WAL'
+				UNION ALL
+				SELECT format('the inactive slot %s keeps WAL from %s on', slot_name, restart_lsn) FROM pg_replication_slots
+				WHERE NOT active AND restart_lsn IS NOT NULL) AS kept),
+			'Gone: WAL from before a burn, with a base backup and the token, opens the note again. Keep neither longer than you need, and drop slots that nobody uses.',
+			false, 'WAL is neither archived nor kept for an inactive slot'),
+		('standbys',
+			(SELECT 'not synchronous: ' || string_agg(application_name, ', ' ORDER BY application_name) FROM standby
+				WHERE sync_state IN ('async', 'potential')),
+			'Gone: failing over to it can bring back what was read last. Name it in synchronous_standby_names, or do not fail over to it.',
+			EXISTS (SELECT FROM standby WHERE sync_state IS NULL), 'no standby is asynchronous'),
+		('publications',
+			(SELECT string_agg(format('%s publishes %s', pubname, tablename), ', ' ORDER BY pubname, tablename)
+				FROM pg_publication_tables JOIN pg_namespace AS n ON nspname = schemaname
+					JOIN own ON relname = tablename AND relnamespace = n.oid),
+			'Gone: what a subscriber got stays there when it goes here. Publish other tables only.',
+			false, 'no publication has the tables'),
+		('grants',
+			(SELECT string_agg(what, ', ' ORDER BY what) FROM (
+				SELECT format('%s may %s %s', CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
+					string_agg(DISTINCT privilege_type, ', ' ORDER BY privilege_type), relname) AS what
+				FROM granted GROUP BY grantee, relname) AS foreigners),
+			'Gone: who reads burn_note can keep a copy of its fuses. Witnessed: who writes can delete notes and receipts. Nobody needs a right on the tables: REVOKE it.',
+			false, 'nobody has a right on the tables that CREATE EXTENSION did not give'),
+		('tables',
+			(SELECT string_agg(what, ', ' ORDER BY what) FROM altered),
+			'Gone: copies of a row outlive its burn. Witnessed: a receipt may say something else, or not be seen. Undo it.',
+			false, 'the tables are as CREATE EXTENSION made them'),
+		('version',
+			(SELECT CASE WHEN extversion <> version THEN format('the extension is %s, the library %s', extversion, version)
+					WHEN version <> default_version THEN format('the library is %s, the installed files are %s', version, default_version) END
+				FROM pg_extension LEFT JOIN pg_available_extensions ON name = extname WHERE extname = 'burn_note'),
+			'All four: neither was tested with the other. Restart, so that the installed library is loaded, then ALTER EXTENSION burn_note UPDATE.',
+			false, 'extension and library are ' || version),
+		('sweeping',
+			CASE WHEN overdue > 0 THEN 'notes that expired over an hour ago and were not swept: ' || overdue END,
+			'Witnessed: they have no receipt yet. Preload burn_note and name this database in burn_note.databases, or call burn_purge() until it answers 0, every minute or so.',
+			false, 'no note waits to be swept'),
+		('pending notes',
+			CASE WHEN pending > 0 THEN 'notes that wait to be read: ' || pending END,
+			'pg_dump leaves them behind. Before you move by dump, let them be read or expire; pg_upgrade and standbys carry them.',
+			false, 'pg_dump leaves no note behind')
+		) AS checked (name, wrong, advice, hidden, fine);
+END;
+SELECT pg_catalog.set_config('search_path', '@extschema@, pg_temp', true);
+REVOKE ALL ON FUNCTION burn_check() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION burn_check() TO @extowner@ WITH GRANT OPTION;
+GRANT EXECUTE ON FUNCTION burn_check() TO pg_monitor;
+COMMENT ON FUNCTION burn_check() IS
+'what in this server''s set-up weakens a promise, and what to do about it: rows where ok is not true; NULL is what the caller may not see; call it where the notes are, as pg_monitor or a superuser';

@@ -38,6 +38,7 @@
  * src/traces.c	which texts name these functions
  * src/literals.c	refusing literals where secrets belong
  * src/stats.c	counters
+ * src/check.c	what burn_check() cannot see by SQL
  * src/sweeper.c	finishing and expiring without being called
  *
  *-------------------------------------------------------------------------

@@ -133,12 +133,16 @@ is( as('owner', q{SELECT bool_or(prosecdef) FROM pg_proc AS p JOIN pg_depend ON 
 	'f', 'no_function_runs_as_its_owner');
 
 # Who installs owns the schema. Whatever he put there, a superuser who verifies a receipt
-# does not run it: not an operator that fits bit || bit better than PostgreSQL's own, nor a
-# digest() that he passes off as pgcrypto's.
+# or checks the server does not run it: not operators that fit bit || bit or oid = regclass
+# better than PostgreSQL's own, nor a digest() that he passes off as pgcrypto's.
 my %planted = (
 	operator => <<~'SQL',
 		CREATE FUNCTION planted(bit, bit) RETURNS varbit LANGUAGE sql AS 'SELECT repeat($1::text, 1 / 0)::varbit';
 		CREATE OPERATOR || (LEFTARG = bit, RIGHTARG = bit, FUNCTION = planted);
+		SQL
+	equality => <<~'SQL',
+		CREATE FUNCTION planted(oid, regclass) RETURNS boolean LANGUAGE sql AS 'SELECT 1 / 0 = 1';
+		CREATE OPERATOR = (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = planted);
 		SQL
 	digest => <<~'SQL');
 		CREATE FUNCTION digest(bytea, text) RETURNS bytea LANGUAGE sql AS 'SELECT substr($1, 1 / 0)';
@@ -147,7 +151,7 @@ my %planted = (
 foreach my $what (sort keys %planted)
 {
 	my $database = "planted_$what";
-	my %trap = (operator => q(B'0' || B'1'), digest => q(digest('', 'blake2b512')));
+	my %trap = (operator => q(B'0' || B'1'), equality => q(1::oid = 'pg_class'::regclass), digest => q(digest('', 'blake2b512')));
 
 	$node->safe_psql('postgres', "CREATE DATABASE $database OWNER regress_owner");
 	is(sqlstate($node, <<~SQL, database => $database, role => 'regress_owner'), '', "installed_beside_a_planted_$what");
@@ -163,6 +167,7 @@ foreach my $what (sort keys %planted)
 		SET search_path = planted;
 		CREATE TEMP TABLE token AS SELECT burn_create('x') AS token;
 		CREATE TEMP TABLE note AS SELECT burn_read(token) FROM token;
+		CREATE TEMP TABLE checked AS SELECT * FROM burn_check();
 		SELECT burn_verify_receipt(token) FROM token;
 		SQL
 }
