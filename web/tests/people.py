@@ -207,7 +207,9 @@ def axe_violations(page):
 
 
 def scrolls_sideways(page):
-    return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    return page.evaluate(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )
 
 
 def enlarge_text(page, percent):

@@ -182,7 +182,9 @@ def test_the_last_wrong_passphrase_destroys_the_note(person, javascript):
     reader.follow(link)
     for left in (4, 3, 2, 1):
         reader.reveal("wrong")
-        expect(reader.locator("#id_passphrase_helptext")).to_have_text(re.compile(f"^{left} attempt"))
+        expect(reader.locator("#id_passphrase_helptext")).to_have_text(
+            re.compile(f"^{left} attempt")
+        )
     reader.reveal("wrong")
     expect(reader.get_by_role("heading", name=GONE)).to_be_visible()
     expect(reader.locator("main")).to_contain_text("Too many wrong passphrases destroyed it")
@@ -375,7 +377,34 @@ def test_no_button_of_the_browser_shows_a_note_again(person, stack, there, javas
         expect(reader.get_by_role("heading", name="Status")).to_be_visible()
     with reader.expect_event("requestfailed") as failed:
         reader.evaluate(f"history.go({steps})")
-    assert (failed.value.url, failed.value.failure) == (f"{stack.url}/reveal/", "net::ERR_CACHE_MISS")
+    assert (failed.value.url, failed.value.failure) == (
+        f"{stack.url}/reveal/",
+        "net::ERR_CACHE_MISS",
+    )
+
+
+@pytest.fixture
+def caching(tmp_path):
+    """A stack whose nginx hides that pages must not be stored."""
+    server = f"""
+        include {DEPLOY}/nginx/burn_note_server.conf;
+        proxy_hide_header Cache-Control;
+        limit_req_dry_run on;
+    """
+    with Stack(tmp_path, server=server) as running:
+        yield running
+
+
+def test_without_no_store_back_would_show_a_note_again(playwright, caching):
+    with people.chromium(playwright, caching) as browser:
+        reader = people.People(browser, caching)()
+        reader.goto("/status/")
+        reader.follow(f"/open/#{sealed(NOTE)}")
+        reader.reveal()
+        expect(reader.locator("#note")).to_have_value(NOTE)
+        reader.goto("/status/")
+        reader.go_back()
+        expect(reader.locator("#note")).to_have_value(NOTE)
 
 
 def test_a_followed_link_leaves_no_token_in_address_history_or_referrer(person, stack):
@@ -485,12 +514,23 @@ def tab_to(page, target, key="Tab"):
 
 
 def focus_is_visible(page):
-    """Whether the picture of the page differs from the one without the focus."""
-    focused = page.screenshot(animations="disabled")
+    """Whether what has the focus looks otherwise without it."""
+    focused = surroundings(page, "document.activeElement")
     page.evaluate("window.focused = document.activeElement; window.focused.blur()")
-    blurred = page.screenshot(animations="disabled")
+    blurred = surroundings(page, "window.focused")
     page.evaluate("window.focused.focus({ preventScroll: true })")
     return focused != blurred
+
+
+def surroundings(page, element):
+    """A picture, once two are equal: the first after a change may not be all drawn."""
+    box = page.evaluate(f"{element}.getBoundingClientRect().toJSON()")
+    left, top = max(box["x"] - 8, 0), max(box["y"] - 8, 0)
+    clip = {"x": left, "y": top, "width": box["width"] + 16, "height": box["height"] + 16}
+    last = None
+    while (picture := page.screenshot(animations="disabled", clip=clip)) != last:
+        last = picture
+    return picture
 
 
 def test_the_whole_journey_by_keyboard(person):
@@ -565,7 +605,9 @@ def page_wrong_passphrase(page):
 
 
 def page_revealed(page, token=None):
-    page.follow(f"/open/#{token or sealed('Router in the cellar' + chr(10) + 'admin / kP4!vR-92-xw')}")
+    page.follow(
+        f"/open/#{token or sealed('Router in the cellar' + chr(10) + 'admin / kP4!vR-92-xw')}"
+    )
     page.reveal()
     page.locator("[role=status]").wait_for()
 
@@ -604,7 +646,10 @@ PAGES = {
     "waiting-wrong-passphrase": page_wrong_passphrase,
     "revealed": page_revealed,
     "revealed-file": lambda page: page_revealed(
-        page, people.sealed_file("vpn-client-configuration-for-the-new-office-2026.tar.gz", bytes(20_000))
+        page,
+        people.sealed_file(
+            "vpn-client-configuration-for-the-new-office-2026.tar.gz", bytes(20_000)
+        ),
     ),
     "gone-read": opened(people.read),
     "gone-expired": opened(people.expired),
@@ -672,7 +717,9 @@ def test_the_readmes_pictures(person, album):
             page.click("main form button")
             expect(page.get_by_role("heading", name="Send this link")).to_be_visible()
         page.evaluate("document.activeElement.blur()")
-        height = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom + scrollY")
+        height = page.evaluate(
+            "document.querySelector('main').getBoundingClientRect().bottom + scrollY"
+        )
         picture = album / f"{name}.png"
         clip = {"x": 0, "y": 0, "width": 740, "height": height + 24}
         page.screenshot(path=picture, full_page=True, clip=clip)
@@ -695,6 +742,9 @@ def test_these_looks_see_what_is_wrong(person):
     )
     assert {"label", "color-contrast"} <= {rule for rule, _ in people.axe_violations(page)}
     assert people.scrolls_sideways(page)
+    page.focus(".brand")
+    page.evaluate("document.activeElement.style.outline = 'none'")
+    assert not focus_is_visible(page)
     (complaint,) = person.complaints
     assert "Content Security Policy" in complaint
     assert page.evaluate("window.ran") is None
