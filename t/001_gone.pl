@@ -14,6 +14,7 @@ use BurnNote;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Wire qw(execute flush);
 
 my $big_note = '0123456789abcdef' x 65536;
 
@@ -48,71 +49,24 @@ sub reader_in_transaction
 	return ($session, $pid, split /\n/, $session->query_safe("BEGIN; $sql"));
 }
 
-# ----------
-# The wire protocol by hand: libpq always ends what it begins with a Sync.
-# ----------
-
-sub message
-{
-	my ($type, $body) = @_;
-	return $type . pack('N', 4 + length $body) . $body;
-}
-
-sub receive
-{
-	my ($socket, $bytes) = @_;
-	my $received = '';
-
-	while (length $received < $bytes)
-	{
-		sysread($socket, $received, $bytes - length $received, length $received)
-		  or die 'the server has closed the connection';
-	}
-	return $received;
-}
-
-# Reads messages up to one of that type, and that one's length only.
-sub receive_until
-{
-	my ($socket, $wanted, $others) = @_;
-
-	for (;;)
-	{
-		my ($type, $length) = unpack 'aN', receive($socket, 5);
-		return $length - 4 if $type eq $wanted;
-		my $body = receive($socket, $length - 4);
-		die "unexpected error: $body" if $type eq 'E';
-		$others->{$type} = $body if defined $others;
-	}
-}
-
 # Parse, Bind, Execute, Flush; then hangs up after so many bytes of the note.
 sub read_and_hang_up
 {
 	my ($node, $token, $bytes) = @_;
-	my $socket = $node->raw_connect;
-	my $user = getpwuid $>;
-	my $ip = FIRST_READER;
-	my %said;
+	my $session = Wire->new($node);
 
-	syswrite $socket,
-	  pack('NN', 9 + length("user\0$user\0database\0postgres\0"), 3 << 16)
-	  . "user\0$user\0database\0postgres\0\0";
-	receive($socket, receive_until($socket, 'Z', \%said));
-	my ($pid) = unpack 'N', $said{K};
-
-	syswrite $socket,
-	  message('P', "\0SELECT burn_read(\$1, \$2)\0" . pack('n', 0))
-	  . message('B', "\0\0" . pack('nn(N/a)2n', 0, 2, $token, $ip, 0))
-	  . message('E', "\0" . pack('N', 0))
-	  . message('H', '');
-	receive_until($socket, 'D');
-	my ($columns, $length) = unpack 'nN', receive($socket, 6);
-	my $got = receive($socket, $bytes // $length);
-	close $socket;
+	$session->send(execute('', 'SELECT burn_read($1, $2)', $token, FIRST_READER) . flush());
+	while (($session->receive_type // die 'the server has hung up') ne 'D')
+	{
+		$session->receive($session->receive_length);
+	}
+	$session->receive_length;
+	my ($columns, $length) = unpack 'nN', $session->receive(6);
+	my $got = $session->receive($bytes // $length);
+	$session->hang_up;
 
 	$node->poll_query_until('postgres',
-		"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)")
+		"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $session->{pid})")
 	  or die 'the backend does not notice the hang-up';
 	return $got;
 }
