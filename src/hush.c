@@ -234,6 +234,15 @@ hush_secret(void)
  */
 
 /*
+ * Does a statement's text alone tell that it has a secret?
+ */
+static bool
+text_tells(const char *text)
+{
+	return is_remembered(text) || executes(text) || traces_in(text);
+}
+
+/*
  * May this record hold a secret?
  *
  * Where nothing runs, the last message's taint does not count: a session's end, or
@@ -246,8 +255,7 @@ may_tell(const ErrorData *edata)
 		return true;
 	if (is_tainted() && (debug_query_string != NULL || IsTransactionOrTransactionBlock()))
 		return true;
-	return is_remembered(debug_query_string) || executes(debug_query_string) ||
-		traces_in(debug_query_string) ||
+	return text_tells(debug_query_string) ||
 		traces_in(edata->message) || traces_in(edata->detail) || traces_in(edata->detail_log) ||
 		traces_in(edata->hint) || traces_in(edata->context) || traces_in(edata->internalquery);
 }
@@ -277,6 +285,13 @@ emit_log(ErrorData *edata)
 	else
 	{
 		ErrorData	whole = *edata;
+
+		/*
+		 * Where that is known before anything else, it may fail before anything
+		 * else, and pg_stat_activity would keep showing it.
+		 */
+		if (text_tells(debug_query_string))
+			taint();
 
 		edata->message = redacted_message;
 		edata->message_id = redacted_message;
