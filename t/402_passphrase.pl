@@ -22,7 +22,7 @@ use constant {
 	NOTES => 16,
 	PLACES => 4,           # HASHES_AT_ONCE in src/passphrase.c
 	HASH_MIB => 64,
-	SLACK_MIB => 100,      # of all guessers together, beside their hashes
+	SLACK_MIB => 200,      # of all guessers together, beside their hashes: 2 each, catalogs mostly
 	STARTING_LINE => 1,    # an advisory lock
 	CATCHES => 60,         # tries to stop a backend that hashes
 };
