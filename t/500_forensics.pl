@@ -59,7 +59,7 @@ my %settings = (
 	pgaudit => { 'pgaudit.log' => 'all', 'pgaudit.log_parameter' => 'on' },
 );
 
-# PostgreSQL 19 has none yet
+# Not every major has one.
 my ($version, $libraries) = PostgreSQL::Test::Cluster->new('any')->config_data('--version', '--pkglibdir');
 my $pgaudit = -e "$libraries/pgaudit.so";
 delete $settings{pgaudit} unless $pgaudit;
@@ -562,6 +562,8 @@ sub start_server
 		logging_collector = on
 		log_destination = 'stderr, csvlog, jsonlog'
 		log_filename = 'server.log'
+		wal_level = replica
+		wal_keep_size = 4GB
 		pg_stat_statements.track = all
 		pg_stat_statements.max = 100000
 		shared_buffers = 32MB
@@ -745,6 +747,12 @@ my @open = (
 		styles => ['create_table_as'],
 		errors => \@succeed,
 		places => [ 'data files', 'pg_wal' ],
+	},
+	{
+		why => 'and what of it was rolled back is in WAL',
+		styles => ['create_table_as'],
+		errors => ['unique_violation'],
+		places => ['pg_wal'],
 	},
 	{
 		why => 'pg_cursors shows a session its own cursors',
