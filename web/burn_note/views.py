@@ -87,7 +87,9 @@ def page(*methods: str) -> Callable[[View], View]:
         @functools.wraps(view)
         def wrapped(request: HttpRequest, *args, **kwargs) -> HttpResponse:
             request.exception_reporter_filter = ExceptionReporterFilter()
-            # before csrf_protect, which reads the body
+            # before csrf_protect, which reads the body: by another encoding, which the sender
+            # may name, it could have characters that are none
+            request.encoding = "utf-8"
             request.upload_handlers = [InMemoryUploadHandler(request)]
             try:
                 response = checked(request, *args, **kwargs)

@@ -55,6 +55,7 @@ http {{
         {listen}
         {tls}
         access_log {d}/logs/nginx-access.log burn_note;
+        error_log {d}/logs/nginx-server-error.log emerg;
         set $burn_note_static {d}/static;
         {server}
     }}

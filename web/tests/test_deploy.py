@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from stack import WEB, Stack, loopback, psql
+from stack import DEPLOY, WEB, Stack, loopback, psql
 from visitor import Visitor
 
 TOKEN = re.compile(r"b[nr]1_[\w-]{20}")
@@ -284,6 +284,11 @@ def no_temporary_files(tmp_path):
         stack.stop()
 
 
+def errors_logged(directory):
+    """nginx's own level for its error log."""
+    return f"error_log {directory}/logs/usual-error.log error;"
+
+
 def read_slowly(stack, token):
     """Reveals a file as a client that takes it up late, and returns all that came."""
     visitor = Visitor(stack)
@@ -303,16 +308,17 @@ def test_no_secret_touches_the_disk_on_its_way(no_temporary_files):
     assert read_slowly(stack, token) == FILE
 
 
-def test_nginx_as_it_comes_would_write_requests_to_the_disk(no_temporary_files):
-    stack = no_temporary_files(server=PLAIN_PROXY)
+def test_nginx_as_it_comes_would_write_requests_to_the_disk(no_temporary_files, tmp_path):
+    stack = no_temporary_files(server=errors_logged(tmp_path) + PLAIN_PROXY)
     visitor = Visitor(stack)
     visitor.get("/")
     assert visitor.post("/", {"expires": "hour"}, ("ten megabytes", FILE)).status == 500
     assert re.search(r"open\(.*/temp/body/.* failed", stack.own_logs())
 
 
-def test_nginx_as_it_comes_would_write_answers_to_the_disk(no_temporary_files):
-    stack = no_temporary_files(server=PLAIN_PROXY + "client_body_buffer_size 11m;")
+def test_nginx_as_it_comes_would_write_answers_to_the_disk(no_temporary_files, tmp_path):
+    server = errors_logged(tmp_path) + PLAIN_PROXY
+    stack = no_temporary_files(server=server + "client_body_buffer_size 11m;")
     token, _ = Visitor(stack).create(file=("ten megabytes", FILE))
     assert read_slowly(stack, token) != FILE
     assert re.search(r"open\(.*/temp/proxy/.* failed", stack.own_logs())
@@ -342,7 +348,13 @@ def journey(stack):
     visitor.get(f"/open/{first[0]}")
     visitor.get(f"/?{first[0]}", Referer=f"{stack.url}/?{second[1]}")
     visitor.post(f"/reveal/?x={first[0]}", {"link": first[0][:-1]})
+    refused_by_nginx(visitor, first[0])
     return {note, passphrase, contents, *first, *second, *third}
+
+
+def refused_by_nginx(visitor, token):
+    """A link with its fragment's sign quoted, and more than our nginx takes."""
+    return visitor.post(f"/open/%23{token}", {"link": "x" * 70_000})
 
 
 def test_no_log_has_a_token_a_note_or_a_passphrase(stack):
@@ -361,6 +373,16 @@ def test_the_usual_log_would_have_them(tmp_path):
     with Stack(tmp_path, server=server) as stack:
         journey(stack)
         assert TOKEN.search(stack.logs())
+
+
+def test_nginxs_usual_error_log_would_have_a_token(tmp_path):
+    server = errors_logged(tmp_path) + f"include {DEPLOY}/nginx/burn_note_server.conf;"
+    with Stack(tmp_path, server=server) as stack:
+        visitor = Visitor(stack)
+        token, _ = visitor.create("x")
+        assert not TOKEN.search(stack.own_logs())
+        assert refused_by_nginx(visitor, token).status == 413
+        assert TOKEN.search(stack.own_logs())
 
 
 # Starting and ending

@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.http import HttpResponse
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import get_resolver
 from pages import (
     BURN,
@@ -154,6 +155,13 @@ def test_a_text_larger_than_django_reads_is_refused_in_words(client, superuser, 
     assert response.status_code == 413
     assert "That is more than a note may hold. Nothing was stored." in body(response)
     assert count(superuser) == before
+
+
+def test_who_names_another_encoding_sends_utf_8_all_the_same(client):
+    kind = f"{MULTIPART_CONTENT}; charset=raw_unicode_escape"
+    response = client.post(CREATE, encode_multipart(BOUNDARY, fields(text=r"\ud800")), kind)
+    (token, _) = links(client.get(response["Location"]))
+    assert notes.read(tokens.find(token, tokens.NOTE)) == r"\ud800"
 
 
 def test_a_text_larger_than_the_server_takes_is_refused_in_words(client, superuser, settings):
@@ -297,7 +305,7 @@ def test_five_wrong_passphrases_destroy_the_note(client, make):
     page = client.post(REVEAL, {"link": token, "passphrase": "wrong"})
     assert page.status_code == 410
     assert "Too many wrong passphrases destroyed it on" in body(page)
-    assert "someone else may have read it" in body(page)
+    assert "someone else has the link and tried to open it" in body(page)
     assert client.post(REVEAL, {"link": token, "passphrase": "right"}).status_code == 410
 
 

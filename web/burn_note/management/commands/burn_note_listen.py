@@ -1,3 +1,4 @@
+import signal
 import time
 from uuid import UUID
 
@@ -32,11 +33,12 @@ class Command(BaseCommand):
         if once:
             self.stdout.write(f"{receipts.announce()} receipts announced")
             return
+        # Ends at once, whatever it is doing: what is not committed comes again. An exception
+        # in the midst of a receiver or a driver may be lost.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         while True:
             try:
                 self.listen(interval)
-            except KeyboardInterrupt:
-                return
             except OperationalError as error:
                 self.stderr.write(f"lost the database, trying again: {error}")
                 connections.close_all()
