@@ -342,10 +342,10 @@ BEGIN ATOMIC
 		FROM setting JOIN (VALUES
 			('redaction', 'burn_note.redact', '{on,strict}'),
 			('statements', 'auto_explain.log_min_duration', '{-1}'),
-			('statements', 'debug_print_parse', '{off}'),
-			('statements', 'debug_print_plan', '{off}'),
-			('statements', 'debug_print_raw_parse', '{off}'),
-			('statements', 'debug_print_rewritten', '{off}'),
+			('statements', 'debug_print_parse', '{off,false,no,0}'),
+			('statements', 'debug_print_plan', '{off,false,no,0}'),
+			('statements', 'debug_print_raw_parse', '{off,false,no,0}'),
+			('statements', 'debug_print_rewritten', '{off,false,no,0}'),
 			('statements', 'log_min_duration_sample', '{-1}'),
 			('statements', 'log_min_duration_statement', '{-1}'),
 			('statements', 'log_min_error_statement', '{panic}'),
@@ -354,12 +354,12 @@ BEGIN ATOMIC
 			('statements', 'log_transaction_sample_rate', '{0}'),
 			('statements', 'pg_stat_statements.track', '{none}'),
 			('statements', 'pgaudit.log', '{none}'),
-			('core files', 'burn_note.dumpable', '{off}'),
+			('core files', 'burn_note.dumpable', '{off,false,no,0}'),
 			('crash safety', 'fsync', '{on}'),
 			('crash safety', 'full_page_writes', '{on}'),
 			('kept WAL', 'archive_mode', '{off}'),
 			('kept WAL', 'wal_keep_size', '{0}')) AS good (checked, name, among) USING (name)
-		WHERE value <> ALL (among::text[])
+		WHERE lower(value) <> ALL (among::text[])
 		GROUP BY checked
 	), listed AS (
 		SELECT setting.name, place, regexp_replace(btrim(library, ' "'), '^.*/|\.so$', '', 'g') AS library

@@ -121,6 +121,20 @@ CREATE TABLE tokens AS EXECUTE create_note('x', NULL);
 EXECUTE create_note(current_user, NULL);
 EXECUTE prepared_before;
 
+-- which may have to be analyzed again to know it
+CREATE SCHEMA other;
+CREATE FUNCTION other.burn_create(a text) RETURNS text LANGUAGE sql AS 'SELECT a';
+SET search_path = other, public;
+PREPARE either(text) AS SELECT burn_create($1) IS NOT NULL AS created;
+PREPARE either_kept(text) AS INSERT INTO kept VALUES (burn_create($1));
+EXECUTE either('x');
+EXECUTE either_kept('x');
+RESET search_path;
+EXECUTE either('x');
+EXECUTE either_kept('x');
+DROP FUNCTION other.burn_create;
+DROP SCHEMA other;
+
 -- off again
 RESET burn_note.require_parameters;
 SELECT burn_read(:'token');

@@ -53,10 +53,13 @@ typedef struct Callee
 	BurnArguments secrets;		/* not empty */
 } Callee;
 
-/* This database's functions that take a secret, until some function changes. */
+/* This database's functions that take a secret. */
 static Callee callees[CALLEES_MAX];
 static int	callee_count = 0;
-static bool known = false;
+
+/* How often functions have changed, and how often they had when these were learnt. */
+static uint64 changes = 1;
+static uint64 learnt = 0;
 
 /* Others' functions whose bodies were looked at since then, by their OID. */
 static struct
@@ -70,7 +73,7 @@ static const char *const secret_names[] = {"note", "token", "passphrase"};
 static void
 forget(Datum arg, SysCacheIdentifier cache, uint32 hash)
 {
-	known = false;
+	changes++;
 }
 
 static BurnArguments
@@ -110,7 +113,8 @@ learn_function(Oid function)
 }
 
 /*
- * Finds this database's functions again where one may have changed.
+ * Finds this database's functions again where one may have changed.  If that fails, or
+ * one changes meanwhile, the next caller has to.
  */
 static void
 learn(void)
@@ -121,8 +125,9 @@ learn(void)
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	uint64		seen;
 
-	if (known)
+	if (learnt == changes)
 		return;
 	if (!watching)
 	{
@@ -130,12 +135,15 @@ learn(void)
 		watching = true;
 	}
 
+	seen = changes;
 	callee_count = 0;
 	memset(bodies, 0, sizeof(bodies));
 	extension = get_extension_oid("burn_note", true);
-	known = true;
 	if (!OidIsValid(extension))
+	{
+		learnt = seen;
 		return;
+	}
 
 	depend = table_open(DependRelationId, AccessShareLock);
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
@@ -152,6 +160,7 @@ learn(void)
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
+	learnt = seen;
 }
 
 /*
@@ -309,10 +318,10 @@ calls_in_query(const Query *query)
 
 /*
  * Is one of the functions on a list that the planner made?  Those that were known
- * last, perhaps to another command.
+ * last, perhaps to another command: reads no catalog.
  */
-static bool
-lists_callee(const List *items)
+bool
+calls_known_in_items(const List *items)
 {
 	ListCell   *cell;
 
@@ -334,19 +343,7 @@ bool
 calls_in_items(const List *items)
 {
 	learn();
-	return lists_callee(items);
-}
-
-/*
- * Does the prepared statement of that name call one of ours?  Reads no catalog, so that it
- * can be asked at any time.
- */
-bool
-calls_in_prepared(const char *name)
-{
-	const PreparedStatement *prepared = FetchPreparedStatement(name, false);
-
-	return prepared != NULL && lists_callee(prepared->plansource->invalItems);
+	return calls_known_in_items(items);
 }
 
 /*

@@ -22,8 +22,8 @@ extern const char *calls_argument_name(Oid function, int position);
 extern bool calls_in_function(Oid function);
 extern bool calls_in_query(const Query *query);
 extern bool calls_in_items(const List *items);
+extern bool calls_known_in_items(const List *items);
 extern bool calls_in_utility(Node *statement);
-extern bool calls_in_prepared(const char *name);
 extern struct CachedPlanSource *calls_executed(Node *statement, List **parameters);
 
 /*

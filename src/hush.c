@@ -20,21 +20,24 @@
  *
  *	- text.  A record that tells is redacted, whoever logs it: one that has a
  *	  function's name, also spelt U&"...", or a token in one of its parts or in
- *	  the statement; or EXECUTE and what is prepared with a call of ours.  That is
- *	  all there is to see before parse analysis, where
- *	  log_statement's line and syntax errors come from, and in processes that
- *	  report on others.
+ *	  the statement; or EXECUTE and what is prepared with a call of ours; or a
+ *	  text that led to a secret before.  That is all there is to see before parse
+ *	  analysis, where log_statement's line and syntax errors come from, and in
+ *	  processes that report on others.
  *	- post_parse_analyze_hook: the tree calls a function (see calls.c).  Utility
  *	  statements, whose text pg_stat_statements keeps as it is, also by their text.
  *	- planner_hook: the plan does, its views and inlined functions expanded.
  *	  debug_print_plan and custom plans' constants come after it.
- *	- ExecutorStart_hook, ExecutorRun_hook, ProcessUtility_hook: the same of plans
- *	  that were made before, for each of the client's messages: each sets
- *	  pg_stat_activity anew.
+ *	- ExecutorStart_hook, ExecutorRun_hook, ExecutorEnd_hook, ProcessUtility_hook:
+ *	  the same of plans that were made before, for each of the client's messages:
+ *	  each sets pg_stat_activity anew.
  *	- needs_fmgr_hook, only under burn_note.require_parameters: see there.
- *	- hush_secret(), in the functions themselves: whatever led there.  A text with
- *	  parameters that led there is remembered, so that the next Bind of the same
- *	  prepared statement is known in time.
+ *	- hush_secret(), in the functions themselves: whatever led there.
+ *
+ * A text that led there and does not tell by itself, because a function that calls
+ * ours stands in it, is remembered: so a later Bind, Execute or EXECUTE of what was
+ * prepared with it is known in time, and so is auto_explain's record of a cursor
+ * that is closed later.
  *
  * A client's message ends the taint because it has another statement timestamp.
  * Nothing is done, and nothing allocated, for a statement before it is known to
@@ -59,14 +62,17 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "commands/prepare.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "optimizer/planner.h"
 #include "parser/analyze.h"
 #include "parser/scansup.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/backend_status.h"
+#include "utils/plancache.h"
 
 #include "src/calls.h"
 #include "src/compat.h"
@@ -75,9 +81,9 @@
 #include "src/settings.h"
 #include "src/traces.h"
 
-#define HIDDEN_STATEMENT	"<hidden by burn_note>"
-
 #define TEXTS_REMEMBERED	256 /* a power of two */
+
+static const char hidden_statement[] = "<hidden by burn_note>";
 
 /* Its address tells our own records. */
 static char redacted_message[] =
@@ -88,6 +94,7 @@ static post_parse_analyze_hook_type previous_post_parse_analyze = NULL;
 static planner_hook_type previous_planner = NULL;
 static ExecutorStart_hook_type previous_executor_start = NULL;
 static ExecutorRun_hook_type previous_executor_run = NULL;
+static ExecutorEnd_hook_type previous_executor_end = NULL;
 static needs_fmgr_hook_type previous_needs_function_manager = NULL;
 static ProcessUtility_hook_type previous_process_utility = NULL;
 
@@ -95,50 +102,13 @@ static ProcessUtility_hook_type previous_process_utility = NULL;
 static bool ever_tainted = false;
 static TimestampTz tainted_message;
 
-/* Hashes of texts with parameters, known to lead to a secret; 0 for none. */
+/* Hashes of texts that led to a secret, and do not say so; 0 for none. */
 static uint64 remembered[TEXTS_REMEMBERED];
 
 /* ----------
  * Texts
  * ----------
  */
-
-/*
- * Does a text execute a prepared statement that calls one of our functions?  What
- * it gives as parameters is a secret before it is analyzed, too.
- */
-static bool
-executes(const char *text)
-{
-	static const char keyword[] = "execute";
-	const size_t length = strlen(keyword);
-
-	if (!ever_tainted || text == NULL)
-		return false;
-	for (const char *p = text; *p != '\0'; p++)
-	{
-		char		name[NAMEDATALEN] = {0};
-		bool		quoted;
-
-		if (pg_strncasecmp(p, keyword, length) != 0)
-			continue;
-		p += length;
-		while (scanner_isspace(*p))
-			p++;
-		quoted = *p == '"';
-		p += quoted ? 1 : 0;
-		for (size_t i = 0; i < sizeof(name) - 1; i++, p++)
-		{
-			if (quoted ? *p == '"' || *p == '\0' : !traces_identifier_char(*p))
-				break;
-			name[i] = quoted ? *p : pg_tolower((unsigned char) *p);
-		}
-		if (calls_in_prepared(name))
-			return true;
-		p--;
-	}
-	return false;
-}
 
 static uint64
 hash_text(const char *text)
@@ -155,13 +125,14 @@ place_of(uint64 hash)
 }
 
 /*
- * Only texts with parameters come again with other secrets.  A session that has so
- * many forgets some.
+ * For a text that led to a secret.  Only where it does not say so, and has a
+ * parameter or a literal: it may come again, in a Bind or an Execute, or be logged
+ * again when a cursor is closed.  A session that has so many forgets some.
  */
 static void
 remember(const char *text)
 {
-	if (text != NULL && strchr(text, '$') != NULL)
+	if (text != NULL && strpbrk(text, "$'0123456789") != NULL && !traces_in(text))
 	{
 		uint64		hash = hash_text(text);
 
@@ -174,10 +145,84 @@ is_remembered(const char *text)
 {
 	uint64		hash;
 
-	if (!ever_tainted || text == NULL || strchr(text, '$') == NULL)
+	if (!ever_tainted || text == NULL)
 		return false;
 	hash = hash_text(text);
 	return *place_of(hash) == hash;
+}
+
+/*
+ * Does a statement that is there by itself, be it prepared or a plan, lead to a
+ * secret?  Reads no catalog, so that it can be asked at any time.
+ */
+static bool
+is_known(const char *text, const List *items)
+{
+	return calls_known_in_items(items) || is_remembered(text) || traces_in(text);
+}
+
+/*
+ * Does what stands behind EXECUTE give a secret to a prepared statement?  One that is
+ * not there is not known, and refuses what it is given.
+ */
+static bool
+executes_known(const char *p, bool alone)
+{
+	char		name[NAMEDATALEN] = {0};
+	bool		quoted;
+	const PreparedStatement *prepared;
+
+	while (scanner_isspace(*p))
+		p++;
+	if (strncmp(p, "/*", 2) == 0 || strncmp(p, "--", 2) == 0 || pg_strncasecmp(p, "U&\"", 3) == 0)
+		return true;
+	quoted = *p == '"';
+	p += quoted ? 1 : 0;
+	for (size_t i = 0; i < sizeof(name) - 1; i++, p++)
+	{
+		if (quoted && strncmp(p, "\"\"", 2) == 0)
+			p++;
+		else if (quoted ? *p == '"' || *p == '\0' : !traces_identifier_char(*p))
+			break;
+		name[i] = quoted ? *p : pg_tolower((unsigned char) *p);
+	}
+	prepared = FetchPreparedStatement(name, false);
+	if (prepared == NULL)
+		return alone;
+	return is_known(prepared->plansource->query_string, prepared->plansource->invalItems);
+}
+
+/*
+ * Does a text execute a prepared statement that leads to a secret?  What it gives as
+ * parameters is one before it is analyzed, too.
+ */
+static bool
+executes(const char *text)
+{
+	static const char keyword[] = "execute";
+	const size_t length = strlen(keyword);
+	bool		alone = true;
+
+	if (!ever_tainted || text == NULL)
+		return false;
+	for (const char *p = text; *p != '\0'; p++)
+	{
+		if (pg_strncasecmp(p, keyword, length) == 0 && !traces_identifier_char(p[length]) &&
+			executes_known(p + length, alone))
+			return true;
+		alone = alone && scanner_isspace(*p);
+	}
+	return false;
+}
+
+/*
+ * Does a statement's text alone tell that it has a secret?
+ */
+static bool
+text_tells(const char *text)
+{
+	return text != NULL &&
+		(strcmp(text, hidden_statement) == 0 || is_remembered(text) || executes(text) || traces_in(text));
 }
 
 /* ----------
@@ -216,7 +261,7 @@ taint(void)
 	remember(debug_query_string);
 	forbid_dumps();
 	if (burn_redact != REDACT_OFF)
-		pgstat_report_activity(STATE_RUNNING, HIDDEN_STATEMENT);
+		pgstat_report_activity(STATE_RUNNING, hidden_statement);
 }
 
 /*
@@ -232,15 +277,6 @@ hush_secret(void)
  * Records
  * ----------
  */
-
-/*
- * Does a statement's text alone tell that it has a secret?
- */
-static bool
-text_tells(const char *text)
-{
-	return is_remembered(text) || executes(text) || traces_in(text);
-}
 
 /*
  * May this record hold a secret?
@@ -348,11 +384,11 @@ is_secret(const Query *query, const char *text)
 			return false;
 		if (calls_in_query(query))
 			return true;
-		return has_company(query, text) && traces_in(text);
+		return has_company(query, text) && text_tells(text);
 	}
 	if (IsA(query->utilityStmt, TransactionStmt))
-		return has_company(query, text) && traces_in(text);
-	return calls_in_query(query) || traces_in(text);
+		return has_company(query, text) && text_tells(text);
+	return calls_in_query(query) || text_tells(text);
 }
 
 static void
@@ -365,6 +401,8 @@ post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
 	if (secret)
 	{
 		taint();
+		if (pstate->p_sourcetext != debug_query_string)
+			remember(pstate->p_sourcetext);
 		if (burn_require_parameters)
 			literals_refuse(query);
 	}
@@ -398,14 +436,49 @@ plan(Query *query, const char *text, int options, ParamListInfo parameters
 }
 
 /*
- * A parallel worker's plan does not list its functions.
+ * By what is known without the catalogs.  A plan may list no function where its text
+ * has one: a parallel worker's lists none, and one that was planned away is not listed.
  */
+static void
+taint_if_known(const QueryDesc *query)
+{
+	if (burn_redact == REDACT_STRICT ||
+		((ever_tainted || IsParallelWorker()) && !is_tainted() &&
+		 is_known(query->sourceText, query->plannedstmt->invalItems)))
+		taint();
+}
+
 static void
 taint_by_plan(const QueryDesc *query)
 {
-	if (burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) ||
-		(IsParallelWorker() && traces_in(query->sourceText)))
+	if (calls_in_plan(query->plannedstmt))
 		taint();
+	else
+		taint_if_known(query);
+}
+
+/*
+ * A portal that has its whole result keeps it for those who fetch it in parts.  For
+ * each part pg_stat_activity shows its text, and no hook is called any more.
+ */
+static void
+hide_portal(void)
+{
+	if (burn_redact == REDACT_OFF || !is_tainted() || ActivePortal == NULL)
+		return;
+	switch (ActivePortal->strategy)
+	{
+		case PORTAL_ONE_RETURNING:
+		case PORTAL_ONE_MOD_WITH:
+		case PORTAL_UTIL_SELECT:
+
+			/* Another's text must be as long as its place in it says. */
+			if (list_length(ActivePortal->stmts) == 1)
+				ActivePortal->sourceText = hidden_statement;
+			break;
+		default:
+			break;
+	}
 }
 
 static void
@@ -426,6 +499,20 @@ executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMET
 		previous_executor_run(query, direction, count RUN_ARGUMENT);
 	else
 		standard_ExecutorRun(query, direction, count RUN_ARGUMENT);
+	hide_portal();
+}
+
+/*
+ * A cursor may be closed long after it was fetched from.
+ */
+static void
+executor_end(QueryDesc *query)
+{
+	taint_if_known(query);
+	if (previous_executor_end)
+		previous_executor_end(query);
+	else
+		standard_ExecutorEnd(query);
 }
 
 /*
@@ -434,7 +521,7 @@ executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMET
 static pg_noinline void
 watch_utility(Node *statement, const char *text)
 {
-	bool		secret = calls_in_utility(statement) || traces_in(text);
+	bool		secret = calls_in_utility(statement) || text_tells(text);
 
 	if (secret || burn_redact == REDACT_STRICT)
 		taint();
@@ -455,6 +542,7 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 	else
 		standard_ProcessUtility(statement, text, read_only_tree, context, parameters,
 								environment, receiver, completion);
+	hide_portal();
 }
 
 /*
@@ -486,6 +574,8 @@ hush_start(void)
 	ExecutorStart_hook = executor_start;
 	previous_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = executor_run;
+	previous_executor_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = executor_end;
 	previous_needs_function_manager = needs_fmgr_hook;
 	needs_fmgr_hook = needs_function_manager;
 	previous_process_utility = ProcessUtility_hook;

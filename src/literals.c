@@ -6,8 +6,10 @@
  * A note, a token or a passphrase is a literal where the statement's text alone
  * says what it is: its expression has a constant that is not NULL, and neither a
  * parameter, nor a column, nor a call of a volatile function.  So casts and
- * concatenations of literals are literals, burn_read(burn_create($1)) has none,
- * and nor has a call with a function's variables.
+ * concatenations of literals are literals, and so is what a function that is not
+ * volatile makes of one: current_setting('x') is refused too.  But
+ * burn_read(burn_create($1)) has none, nor has a call with a function's variables,
+ * and 'x' || random() passes.
  *
  * This is asked of a statement when it has been analyzed, before anything of it
  * can be logged, and again before it is planned: what came from the catalogs, a
@@ -187,6 +189,12 @@ literals_refuse_executed(Node *statement, const char *text)
 
 	if (executed == NULL)
 		return;
+
+	/* It may have to be analyzed again: what does it call now? */
+	if (executed->resultDesc != NULL)
+		(void) CachedPlanGetTargetList(executed, NULL);
+	else
+		ReleaseCachedPlan(GetCachedPlan(executed, NULL, NULL, NULL), NULL);
 	foreach(cell, executed->query_list)
 	{
 		literals_refuse(lfirst_node(Query, cell));

@@ -88,7 +88,7 @@ names_plainly(const char *text)
 static int
 escape_length(const char *p)
 {
-	if (traces_identifier_char(*p) || *p == '"' || *p == '\0')
+	if (isxdigit((unsigned char) *p) || *p == '"' || *p == '\0')
 		return 0;
 	if (strspn(p + 1, "0123456789abcdefABCDEF") >= 4)
 		return 5;
@@ -99,7 +99,7 @@ escape_length(const char *p)
 
 /*
  * Is the name in quotes that begins here one of our functions' once its Unicode
- * escapes are undone?
+ * escapes are undone?  None has a letter twice in a row: that is one, escaped.
  */
 static bool
 names_escaped(const char *p)
@@ -115,7 +115,7 @@ names_escaped(const char *p)
 		if (escape > 0)
 			memcpy(digits, p + escape - 4, 4);
 		name[length++] = escape > 0 ? (char) strtol(digits, NULL, 16) : *p;
-		p += escape > 0 ? escape : 1;
+		p += escape > 0 ? escape : p[0] == p[1] ? 2 : 1;
 	}
 	name[length] = '\0';
 	return names_plainly(name);

@@ -18,6 +18,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
+use Wire qw(query execute parse bind_parameters run sync);
 
 my $REDACTED = qr/redacted by burn_note: what was here may hold a note, a token or a passphrase/;
 my $HIDDEN = '<hidden by burn_note>';
@@ -147,6 +148,21 @@ sub session
 	return ($session, $pid);
 }
 
+# What others see of a session that was sent these, one after the other.
+sub activity_after
+{
+	my @messages = @_;
+	my $session = Wire->new($node);
+
+	foreach my $message (@messages)
+	{
+		$session->send($message);
+		my $answer = $session->answer;
+		die $answer->{error} if defined $answer->{error};
+	}
+	return activity();
+}
+
 sub wait_for
 {
 	my ($sql) = @_;
@@ -207,6 +223,15 @@ my %cases = (
 		$node->safe_psql('postgres', "SET log_statement = 'all';\nSELECT U&\"b\\0075rn\\+00005Fcreate\"('$marker')");
 		return ();
 	},
+	name_in_escapes_by_a_letter => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', <<~SQL);
+			SET log_statement = 'all';
+			SELECT U&"burnx005Fcreate" UESCAPE 'x' ('$marker');
+			SELECT U&"buurn_create" UESCAPE 'u' ('$marker');
+			SQL
+		return ();
+	},
 	renamed_function => sub {
 		my ($marker) = @_;
 		$node->safe_psql('postgres', <<~SQL);
@@ -241,6 +266,81 @@ my %cases = (
 			PREPARE c AS SELECT burn_create(\$1);
 			SET log_parser_stats = on;
 			EXPLAIN EXECUTE c('$marker');
+			SQL
+		return ();
+	},
+	execute_behind_a_comment => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', <<~SQL);
+			PREPARE "a ""c" AS SELECT burn_create(\$1);
+			SET log_parser_stats = on;
+			EXECUTE/**/"a ""c"('$marker');
+			EXECUTE U&"a ""c"('$marker');
+			EXECUTE "a ""c"('$marker');
+			EXECUTE -- why
+				"a ""c"('$marker');
+			SQL
+		return ();
+	},
+	execute_of_what_is_gone => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', <<~SQL);
+			PREPARE c AS SELECT burn_create(\$1);
+			DISCARD ALL;
+			EXECUTE c('$marker');
+			SQL
+		return ();
+	},
+	execute_without_the_function => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', <<~SQL, on_error_stop => 0);
+			PREPARE c AS SELECT wrapper(\$1);
+			BEGIN;
+			DROP FUNCTION wrapper;
+			SAVEPOINT dropped;
+			EXECUTE c('first');
+			ROLLBACK TO dropped;
+			EXECUTE c('$marker');
+			SQL
+		return ();
+	},
+	execute_with_another_search_path => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', <<~SQL, on_error_stop => 0);
+			PREPARE c AS SELECT wrapper(\$1);
+			SET search_path = pg_catalog;
+			EXECUTE c('first');
+			EXECUTE c('$marker');
+			SQL
+		return ();
+	},
+	execute_of_what_a_block_prepared => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', <<~SQL);
+			DO \$\$ BEGIN EXECUTE 'PREPARE c AS SELECT wrapper(\$1)'; END \$\$;
+			SET log_statement = 'all';
+			EXECUTE c('$marker');
+			SQL
+		return ();
+	},
+	wrapper_in_later_messages => sub {
+		my ($marker) = @_;
+		activity_after(
+			query(q{SET log_statement = 'all'}),
+			query('SET log_min_duration_statement = 0'),
+			execute('named', "SELECT wrapper('$marker')") . sync(),
+			bind_parameters('named') . run() . sync());
+		return ();
+	},
+	auto_explain_of_a_cursor_that_is_closed_later => sub {
+		my ($marker) = @_;
+		$node->safe_psql('postgres', <<~SQL);
+			SET auto_explain.log_min_duration = 0;
+			BEGIN;
+			DECLARE c CURSOR FOR SELECT wrapper('$marker');
+			FETCH c;
+			CLOSE c;
+			COMMIT;
 			SQL
 		return ();
 	},
@@ -332,6 +432,33 @@ my %cases = (
 		my $seen = activity();
 		$session->quit;
 		return ($seen);
+	},
+	activity_of_a_result_in_parts => sub {
+		my ($marker) = @_;
+		return map {
+			my $whole = activity_after(
+				query('CREATE TEMP TABLE kept (token text)'),
+				parse('', $_) . bind_parameters('') . run(1) . run(1) . sync());
+			note($whole);
+			$whole;
+		} ("EXPLAIN (ANALYZE) SELECT burn_create('$marker')",
+			"INSERT INTO kept VALUES (burn_create('$marker')), (burn_create('$marker')) RETURNING token",
+			"WITH kept AS (INSERT INTO kept VALUES (burn_create('$marker')) RETURNING token) SELECT token FROM kept, generate_series(1, 3)");
+	},
+	parameters_of_a_result_in_parts => sub {
+		my ($marker) = @_;
+		activity_after(
+			query('CREATE TEMP TABLE kept (token text)'),
+			query('SET log_min_duration_statement = 0'),
+			parse('', 'INSERT INTO kept SELECT burn_create($1) FROM generate_series(1, 3) RETURNING token')
+			  . bind_parameters('', $marker) . run(1) . run(1) . sync());
+		return ();
+	},
+	activity_of_a_call_that_was_planned_away => sub {
+		my ($marker) = @_;
+		my $named = bind_parameters('named') . run() . sync();
+		return activity_after(
+			parse('named', "SELECT 1 WHERE false AND burn_create('$marker') IS NULL") . $named, $named);
 	},
 	deadlock_of_another_session => sub {
 		my ($marker) = @_;
@@ -468,6 +595,24 @@ foreach my $role ('strict', 'lax')
 }
 isnt($node->psql('postgres', q(SET burn_note.redact = 'off'), extra_params => [ '-U', 'monitor' ]), 0,
 	'only a superuser turns redaction off');
+
+# ----------
+# A first look for burn_note's functions that fails
+# ----------
+
+{
+	my $other = Wire->new($node);
+	my $session = Wire->new($node);
+
+	$other->ask('BEGIN');
+	$other->ask('LOCK TABLE pg_depend');
+	$session->ask(q(SET lock_timeout = '10ms'));
+	ok(!eval { $session->ask(q(SELECT burn_status('x'))); 1 }, 'a session that may not read pg_depend does not learn');
+	$other->ask('ROLLBACK');
+	$session->ask('SET burn_note.require_parameters = on');
+	ok(!eval { $session->ask(q(SELECT burn_create('literal'))); 1 }, 'it does so with the next statement');
+	like($@, qr/42000/, 'which is refused');
+}
 
 # ----------
 # Severity and SQLSTATE of each, in each format

@@ -121,6 +121,11 @@ weakens('redaction', "$silent; ALTER ROLE web SET pgaudit.log = 'write'", 'ALTER
 weakens('redaction', 'ALTER ROLE web SET burn_note.redact = off', 'ALTER ROLE web RESET ALL', 'burn_note.redact = off for web,');
 weakens('redaction', 'ALTER ROLE web IN DATABASE postgres SET burn_note.redact = off', 'ALTER ROLE web IN DATABASE postgres RESET ALL',
 	'burn_note.redact = off for web in this database,');
+harmless("ALTER ROLE web SET $_", 'ALTER ROLE web RESET ALL')
+  foreach q(burn_note.redact = 'ON'), q(burn_note.dumpable = 'False'), q(burn_note.dumpable = 'no');
+is(found($node, "$silent; ALTER ROLE web SET debug_print_plan = 'FALSE'; ALTER ROLE web SET log_statement = 'NONE'"), '',
+	'settings_as_somebody_typed_them');
+$node->safe_psql('postgres', 'ALTER ROLE web RESET ALL');
 is(found($node, 'SET burn_note.redact = strict'), '', 'strict_is_redaction_too');
 weakens('core files', 'SET burn_note.dumpable = on', '', 'burn_note.dumpable = on');
 

@@ -10,7 +10,7 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(query execute flush sync);
+our @EXPORT_OK = qw(query execute parse bind_parameters run flush sync);
 
 # A session of that role, or of the one that runs the tests.
 sub new
@@ -45,10 +45,27 @@ sub query
 sub execute
 {
 	my ($name, $sql, @parameters) = @_;
+	return parse($name, $sql) . bind_parameters($name, @parameters) . run();
+}
 
-	return message('P', "$name\0$sql\0" . pack('n', 0))
-	  . message('B', "\0$name\0" . pack('nn(N/a)' . @parameters . 'n', 0, scalar @parameters, @parameters, 0))
-	  . message('E', "\0" . pack('N', 0));
+sub parse
+{
+	my ($name, $sql) = @_;
+	return message('P', "$name\0$sql\0" . pack('n', 0));
+}
+
+# To the unnamed portal
+sub bind_parameters
+{
+	my ($name, @parameters) = @_;
+	return message('B', "\0$name\0" . pack('nn(N/a)' . @parameters . 'n', 0, scalar @parameters, @parameters, 0));
+}
+
+# Execute of the unnamed portal: so many rows of it, or all
+sub run
+{
+	my ($rows) = @_;
+	return message('E', "\0" . pack('N', $rows // 0));
 }
 
 sub sync
