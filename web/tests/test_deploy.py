@@ -1,5 +1,7 @@
 """What deploy/ promises, held against the real nginx, gunicorn and PostgreSQL."""
 
+import getpass
+import html
 import http.client
 import os
 import re
@@ -11,14 +13,17 @@ import subprocess
 import sys
 import time
 import urllib.request
+from base64 import b64encode
 from pathlib import Path
 
+import psycopg
 import pytest
-from stack import DEPLOY, WEB, Stack, loopback, psql
+from stack import DATABASE, DEPLOY, WEB, Stack, loopback, psql
 from visitor import Visitor
 
 TOKEN = re.compile(r"b[nr]1_[\w-]{20}")
 FILE = secrets.token_bytes(10 * 1024 * 1024)
+SMALL = bytes(range(256))
 ADDRESSES = [address for _, address in loopback()]
 
 # how a site without our snippet would be written
@@ -182,6 +187,56 @@ def test_a_proxy_that_hands_on_the_header_would_be_deceived(tmp_path):
         token, receipt_token = Visitor(stack).create("from where?")
         Visitor(stack).reveal(token, **{"X-Forwarded-For": "203.0.113.9"})
         assert "203.0.113.9" in Visitor(stack).status(receipt_token)
+
+
+# Files whose names another program has sealed
+
+NAMES = {
+    "a carriage return": (b"a\rSet-Cookie: x=y", "aSet-Cookie: x=y"),
+    "a NUL": (b"a\0b.txt", "ab.txt"),
+    "control characters": (b"\x1b[2Ja\x7f\x0b\xc2\x85\xe2\x80\xa8.txt", "[2Ja.txt"),
+    "quotes": (b"a\"; filename=\"b';.txt", "a\"; filename=\"b';.txt"),
+    "slashes": (b"../../etc/passwd", "passwd"),
+    "backslashes": (b"C:\\Users\\..\\a.txt", "a.txt"),
+    "a slash at its end": (b"etc/", "note.bin"),
+    "dots": (b"a/..", "note.bin"),
+    "nothing": (b"", "note.bin"),
+    "nothing to see": (b"\0\r\x7f", "note.bin"),
+    "no UTF-8": (b"a\xff.txt", "a\ufffd.txt"),
+    "lone surrogates": (b"a\xed\xa0\x80.txt", "a\ufffd\ufffd\ufffd.txt"),
+    "bidi overrides": ("a\u202etxt\u2066\u200f.exe".encode(), "atxt.exe"),
+    "as much as a file system takes": ("€".encode() * 255, "€" * 255),
+    "more than nginx takes": ("€".encode() * 1000, "€" * 255),
+    "cut in a character": (b"a" + "€".encode() * 1000, "a" + "€" * 254),
+    "megabytes": (b"%" * 8 * 1024 * 1024, "%" * 765),
+    "megabytes of slashes": (b"/" * 8 * 1024 * 1024 + b"a", "a"),
+}
+
+
+def seal(note):
+    """A note of any bytes, made by SQL."""
+    superuser = {"dbname": DATABASE, "user": getpass.getuser()}
+    with psycopg.connect(**superuser, autocommit=True) as server:
+        return server.execute("SELECT burn_create_bytes(%b)", [note]).fetchone()[0]
+
+
+@pytest.mark.parametrize("given, kept", NAMES.values(), ids=NAMES)
+def test_a_file_of_any_name_is_downloaded(stack, given, kept):
+    answer = Visitor(stack).reveal(seal(b"burn_note file\n" + given + b"\n" + SMALL))
+    assert (answer.status, answer.body) == (200, SMALL)
+    assert answer.headers.get_all("Set-Cookie") is None
+    assert answer.headers.get_filename() == kept
+
+
+@pytest.mark.parametrize("given, kept", NAMES.values(), ids=NAMES)
+def test_a_file_of_any_name_is_shown_with_a_script(stack, given, kept):
+    token = seal(b"burn_note file\n" + given + b"\n" + SMALL)
+    reader = Visitor(stack)
+    reader.get("/open/")
+    page = reader.post("/reveal/", {"link": token, "scripted": "yes"})
+    assert page.status == 200
+    assert html.unescape(re.search(r' download="([^"]*)"', page.text)[1]) == kept
+    assert f">{b64encode(SMALL).decode()}</textarea>" in page.text
 
 
 # Headers

@@ -408,13 +408,13 @@ def test_html_in_a_link_or_passphrase_is_text(client):
 NAMES = [
     ("report.pdf", "report.pdf"),
     ("Größe €.txt", "Größe €.txt"),
-    ('a "quoted" \\ name.txt', 'a "quoted" \\ name.txt'),
+    ('a "quoted" name.txt', 'a "quoted" name.txt'),
     ("; filename=evil.exe", "; filename=evil.exe"),
-    ("a\rb\nSet-Cookie: x=y", "a\rb Set-Cookie: x=y"),
-    ("../../etc/passwd", "../../etc/passwd"),
+    ("a\rb\nSet-Cookie: x=y", "ab Set-Cookie: x=y"),
+    ("../../etc/passwd", "passwd"),
     ("x" * 300, "x" * 300),
     ("<b>.txt", "<b>.txt"),
-    ("", ""),
+    ("", "note.bin"),
 ]
 
 
@@ -424,10 +424,8 @@ def attachment(response):
     assert "\r" not in header and "\n" not in header
     if encoded := re.fullmatch(r"attachment; filename\*=utf-8''(.*)", header):
         return unquote(encoded[1])
-    if quoted := re.fullmatch(r'attachment; filename="((?:[^"\\]|\\.)*)"', header):
-        return re.sub(r"\\(.)", r"\1", quoted[1])
-    assert header == "attachment"
-    return ""
+    quoted = re.fullmatch(r'attachment; filename="((?:[^"\\]|\\.)*)"', header)
+    return re.sub(r"\\(.)", r"\1", quoted[1])
 
 
 @pytest.mark.parametrize("given, kept", NAMES)
@@ -438,7 +436,7 @@ def test_a_file_is_a_download_without_a_script(client, given, kept):
     assert response.status_code == 200
     assert response.getvalue() == contents
     assert response["Content-Type"] == "application/octet-stream"
-    assert attachment(response) == kept.rpartition("/")[2]
+    assert attachment(response) == kept
     assert "Set-Cookie" not in response.headers
     assert notes.status(token).state == "read"
 
