@@ -275,25 +275,24 @@ open_table(BurnTable *table, Shape *shape, Oid function, LOCKMODE lockmode)
 		watching = true;
 	}
 
+	/* Taking the lock accepts invalidations: the OID may be stale. */
 	for (;;)
 	{
 		if (!shape->valid)
 			shape->heap = find_table(function, shape->name);
-
-		/*
-		 * Taking the lock accepts invalidations: the OID may be stale.  Either
-		 * step may fail, and then nothing is valid that was not before.
-		 */
 		shape->watched = true;
 		LockRelationOid(shape->heap, lockmode);
-		if (shape->watched && !shape->valid)
-			learn_table(shape);
-		if (shape->watched)
-		{
-			shape->valid = true;
+		if (shape->watched || shape->heap == find_table(function, shape->name))
 			break;
-		}
 		UnlockRelationOid(shape->heap, lockmode);
+	}
+
+	/* What changes meanwhile respects the lock, but is to be learnt the next time. */
+	if (!shape->valid)
+	{
+		shape->watched = true;
+		learn_table(shape);
+		shape->valid = shape->watched;
 	}
 
 	table->heap = table_open(shape->heap, NoLock);
