@@ -135,6 +135,16 @@ EXECUTE either_kept('x');
 DROP FUNCTION other.burn_create;
 DROP SCHEMA other;
 
+-- in what is given to any prepared statement, and behind an operator
+PREPARE echo(text) AS SELECT $1 IS NOT NULL AS given;
+EXECUTE echo('x');
+EXECUTE echo(burn_create('x'));
+EXPLAIN (ANALYZE, COSTS off) EXECUTE echo(burn_create('x'));
+CREATE OPERATOR ### (rightarg = text, function = burn_note_id);
+SELECT ### 'x'::text;
+SELECT ### :'token'::text;
+DROP OPERATOR ### (NONE, text);
+
 -- off again
 RESET burn_note.require_parameters;
 SELECT burn_read(:'token');

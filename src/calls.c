@@ -9,10 +9,13 @@
  *
  * A statement that was analyzed shows its calls as a tree.  A plan shows them
  * after views, rules and inlined functions have been expanded: the planner lists
- * each function that is not built in, by its hash in the system cache.  A call of
- * a function whose body names one of ours, a wrapper, counts as a call of ours.  A
- * call that none of this shows, of a wrapper's wrapper or in a trigger say, is seen
- * when it is made (see hush.c).
+ * each function that is not built in, by its hash in the system cache.  Hashes do not
+ * tell whose they are.  So where a plan lists one that no tree has shown before, all
+ * functions are looked at, once.
+ *
+ * A call of a function whose body names one of ours, a wrapper, counts as a call of
+ * ours.  A call that none of this shows, of a wrapper's wrapper or in a trigger say,
+ * is seen when it is made (see hush.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -30,9 +33,11 @@
 #include "commands/extension.h"
 #include "commands/prepare.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/plancache.h"
 #include "utils/portal.h"
@@ -44,7 +49,6 @@
 #include "src/traces.h"
 
 #define CALLEES_MAX	32
-#define BODIES_MAX	256			/* a power of two */
 
 typedef struct Callee
 {
@@ -61,12 +65,15 @@ static int	callee_count = 0;
 static uint64 changes = 1;
 static uint64 learnt = 0;
 
-/* Others' functions whose bodies were looked at since then, by their OID. */
-static struct
+/* Functions whose bodies were looked at since they changed last. */
+typedef struct Body
 {
-	Oid			function;
+	uint32		hash;			/* in the system cache PROCOID */
 	bool		names_ours;
-}			bodies[BODIES_MAX];
+} Body;
+
+static HTAB *bodies = NULL;
+static bool bodies_changed = false; /* all of them, perhaps */
 
 static const char *const secret_names[] = {"note", "token", "passphrase"};
 
@@ -74,6 +81,10 @@ static void
 forget(Datum arg, SysCacheIdentifier cache, uint32 hash)
 {
 	changes++;
+	if (hash == 0)
+		bodies_changed = true;
+	else if (bodies != NULL)
+		(void) hash_search(bodies, &hash, HASH_REMOVE, NULL);
 }
 
 static BurnArguments
@@ -137,7 +148,6 @@ learn(void)
 
 	seen = changes;
 	callee_count = 0;
-	memset(bodies, 0, sizeof(bodies));
 	extension = get_extension_oid("burn_note", true);
 	if (!OidIsValid(extension))
 	{
@@ -197,35 +207,104 @@ calls_in_body(const char *body)
 }
 
 /*
+ * What is known of a function's body, or NULL.
+ */
+static const Body *
+find_body(uint32 hash)
+{
+	if (bodies == NULL || bodies_changed)
+		return NULL;
+	return hash_search(bodies, &hash, HASH_FIND, NULL);
+}
+
+/*
+ * Does the body of a function, its row in pg_proc, name one of ours?
+ */
+static bool
+look_at_body(HeapTuple function, uint32 hash)
+{
+	Datum		source;
+	Datum		analyzed;
+	bool		source_isnull;
+	bool		analyzed_isnull;
+	bool		names_ours;
+	uint64		seen = changes;
+
+	source = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &source_isnull);
+	analyzed = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosqlbody, &analyzed_isnull);
+	names_ours =
+		(!source_isnull && traces_in(TextDatumGetCString(source))) ||
+		(!analyzed_isnull && calls_in_body(TextDatumGetCString(analyzed)));
+
+	if (bodies_changed && bodies != NULL)
+	{
+		hash_destroy(bodies);
+		bodies = NULL;
+	}
+	if (bodies == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(uint32),.entrysize = sizeof(Body)};
+
+		bodies = hash_create("burn_note functions", 64, &control, HASH_ELEM | HASH_BLOBS);
+		bodies_changed = false;
+	}
+	if (seen == changes)
+		((Body *) hash_search(bodies, &hash, HASH_ENTER, NULL))->names_ours = names_ours;
+	return names_ours;
+}
+
+/*
  * Is it somebody else's function whose body names one of ours?
  */
 bool
 calls_in_function(Oid function)
 {
 	HeapTuple	tuple;
-	Datum		source;
-	Datum		analyzed;
-	bool		source_isnull;
-	bool		analyzed_isnull;
-	int			place = function % BODIES_MAX;
+	uint32		hash;
+	const Body *body;
+	bool		names_ours;
 
 	if (function < FirstNormalObjectId)
 		return false;
 	learn();
-	if (bodies[place].function == function)
-		return bodies[place].names_ours;
+	hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+	body = find_body(hash);
+	if (body != NULL)
+		return body->names_ours;
 
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &source_isnull);
-	analyzed = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosqlbody, &analyzed_isnull);
-	bodies[place].names_ours =
-		(!source_isnull && traces_in(TextDatumGetCString(source))) ||
-		(!analyzed_isnull && calls_in_body(TextDatumGetCString(analyzed)));
-	bodies[place].function = function;
+	names_ours = look_at_body(tuple, hash);
 	ReleaseSysCache(tuple);
-	return bodies[place].names_ours;
+	return names_ours;
+}
+
+/*
+ * Looks at the bodies of all functions that the planner lists.
+ */
+static void
+look_at_all(void)
+{
+	Relation	functions = table_open(ProcedureRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_proc_oid, BTGreaterEqualStrategyNumber, F_OIDGE,
+				ObjectIdGetDatum(FirstUnpinnedObjectId));
+	scan = systable_beginscan(functions, ProcedureOidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		uint32		hash = GetSysCacheHashValue1(PROCOID,
+												 ObjectIdGetDatum(((Form_pg_proc) GETSTRUCT(tuple))->oid));
+
+		CHECK_FOR_INTERRUPTS();
+		if (find_body(hash) == NULL)
+			(void) look_at_body(tuple, hash);
+	}
+	systable_endscan(scan);
+	table_close(functions, AccessShareLock);
 }
 
 static bool
@@ -316,9 +395,18 @@ calls_in_query(const Query *query)
 	return query_tree_walker(unconstify(Query *, query), calls, NULL, 0);
 }
 
+static bool
+is_callee(uint32 hash)
+{
+	for (int i = 0; i < callee_count; i++)
+		if (callees[i].hash == hash)
+			return true;
+	return false;
+}
+
 /*
- * Is one of the functions on a list that the planner made?  Those that were known
- * last, perhaps to another command: reads no catalog.
+ * Is one of the functions on a list that the planner made ours, or a wrapper?  As far
+ * as was known last, perhaps to another command: reads no catalog.
  */
 bool
 calls_known_in_items(const List *items)
@@ -328,10 +416,15 @@ calls_known_in_items(const List *items)
 	foreach(cell, items)
 	{
 		const PlanInvalItem *item = lfirst(cell);
+		const Body *body;
 
-		for (int i = 0; item->cacheId == PROCOID && i < callee_count; i++)
-			if (callees[i].hash == item->hashValue)
-				return true;
+		if (item->cacheId != PROCOID)
+			continue;
+		if (is_callee(item->hashValue))
+			return true;
+		body = find_body(item->hashValue);
+		if (body != NULL && body->names_ours)
+			return true;
 	}
 	return false;
 }
@@ -342,7 +435,21 @@ calls_known_in_items(const List *items)
 bool
 calls_in_items(const List *items)
 {
+	ListCell   *cell;
+
 	learn();
+	if (callee_count == 0)
+		return false;
+	foreach(cell, items)
+	{
+		const PlanInvalItem *item = lfirst(cell);
+
+		if (item->cacheId == PROCOID && !is_callee(item->hashValue) && find_body(item->hashValue) == NULL)
+		{
+			look_at_all();
+			break;
+		}
+	}
 	return calls_known_in_items(items);
 }
 

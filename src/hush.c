@@ -152,44 +152,61 @@ is_remembered(const char *text)
 }
 
 /*
- * Does a statement that is there by itself, be it prepared or a plan, lead to a
- * secret?  Reads no catalog, so that it can be asked at any time.
+ * Behind white space and comments
  */
-static bool
-is_known(const char *text, const List *items)
+static const char *
+skip_space(const char *p)
 {
-	return calls_known_in_items(items) || is_remembered(text) || traces_in(text);
+	for (;;)
+	{
+		if (scanner_isspace(*p))
+			p++;
+		else if (strncmp(p, "--", 2) == 0)
+			p += strcspn(p, "\r\n");
+		else if (strncmp(p, "/*", 2) == 0)
+		{
+			const char *end = strstr(p + 2, "*/");
+
+			p = end != NULL ? end + 2 : p + strlen(p);
+		}
+		else
+			return p;
+	}
 }
 
 /*
- * Does what stands behind EXECUTE give a secret to a prepared statement?  One that is
- * not there is not known, and refuses what it is given.
+ * Does what stands behind EXECUTE give a secret to a prepared statement?  What is
+ * given to one that is not there, or whose name is escaped, may be one.
  */
 static bool
-executes_known(const char *p, bool alone)
+executes_known(const char *p)
 {
 	char		name[NAMEDATALEN] = {0};
 	bool		quoted;
 	const PreparedStatement *prepared;
 
-	while (scanner_isspace(*p))
-		p++;
-	if (strncmp(p, "/*", 2) == 0 || strncmp(p, "--", 2) == 0 || pg_strncasecmp(p, "U&\"", 3) == 0)
+	p = skip_space(p);
+	if (pg_strncasecmp(p, "U&\"", 3) == 0)
 		return true;
 	quoted = *p == '"';
 	p += quoted ? 1 : 0;
-	for (size_t i = 0; i < sizeof(name) - 1; i++, p++)
+	for (size_t i = 0;; i++, p++)
 	{
 		if (quoted && strncmp(p, "\"\"", 2) == 0)
 			p++;
-		else if (quoted ? *p == '"' || *p == '\0' : !traces_identifier_char(*p))
+		else if (quoted ? *p == '"' || *p == '\0' : *p != '$' && !traces_identifier_char(*p))
 			break;
-		name[i] = quoted ? *p : pg_tolower((unsigned char) *p);
+		if (i < sizeof(name) - 1)
+			name[i] = quoted ? *p : pg_tolower((unsigned char) *p);
 	}
 	prepared = FetchPreparedStatement(name, false);
-	if (prepared == NULL)
-		return alone;
-	return is_known(prepared->plansource->query_string, prepared->plansource->invalItems);
+	if (prepared != NULL)
+		return calls_known_in_items(prepared->plansource->invalItems) ||
+			is_remembered(prepared->plansource->query_string) ||
+			traces_in(prepared->plansource->query_string);
+	if (quoted && *p == '"')
+		p++;
+	return *skip_space(p) == '(';
 }
 
 /*
@@ -201,17 +218,15 @@ executes(const char *text)
 {
 	static const char keyword[] = "execute";
 	const size_t length = strlen(keyword);
-	bool		alone = true;
 
-	if (!ever_tainted || text == NULL)
+	if (!ever_tainted)
 		return false;
-	for (const char *p = text; *p != '\0'; p++)
-	{
-		if (pg_strncasecmp(p, keyword, length) == 0 && !traces_identifier_char(p[length]) &&
-			executes_known(p + length, alone))
+	for (const char *p = strpbrk(text, "eE"); p != NULL; p = strpbrk(p + 1, "eE"))
+		if (pg_strncasecmp(p, keyword, length) == 0 &&
+			(p == text || !traces_identifier_char(p[-1])) &&
+			!traces_identifier_char(p[length]) &&
+			executes_known(p + length))
 			return true;
-		alone = alone && scanner_isspace(*p);
-	}
 	return false;
 }
 
@@ -281,8 +296,8 @@ hush_secret(void)
 /*
  * May this record hold a secret?
  *
- * Where nothing runs, the last message's taint does not count: a session's end, or
- * a timeout that ends it, has nothing to hide.
+ * Where nothing runs, not even a transaction, the last message's taint does not count:
+ * a session's end has nothing to hide.
  */
 static bool
 may_tell(const ErrorData *edata)
@@ -350,8 +365,8 @@ emit_log(ErrorData *edata)
  */
 
 /*
- * Did the client send other statements with it?  All of what it sent is shown while
- * the first runs.
+ * Did the client send more with it?  All of what it sent is shown while the first
+ * statement runs.
  */
 static bool
 has_company(const Query *query, const char *text)
@@ -363,21 +378,19 @@ has_company(const Query *query, const char *text)
 	if (query->stmt_len == 0)
 		return false;
 	behind = text + query->stmt_len;
-	while (*behind == ';' || (*behind != '\0' && scanner_isspace(*behind)))
+	while (*behind == ';' || *behind == ' ' || *behind == '\n')
 		behind++;
 	return *behind != '\0';
 }
 
 /*
- * Everybody's every statement comes here.  So what cannot call us is told without
- * walking its tree: a call has a parenthesis.  (One by an operator or a view has not.
- * Its plan shows it, before it runs.)
+ * Everybody's every statement but BEGIN and its like comes here.  So what cannot call
+ * us is told without walking its tree: a call has a parenthesis.  (One by an operator
+ * or a view has not.  Its plan shows it, before it runs.)
  */
 static bool
 is_secret(const Query *query, const char *text)
 {
-	if (text == NULL)
-		return calls_in_query(query);
 	if (query->utilityStmt == NULL)
 	{
 		if (strchr(text, '(') == NULL)
@@ -386,13 +399,11 @@ is_secret(const Query *query, const char *text)
 			return true;
 		return has_company(query, text) && text_tells(text);
 	}
-	if (IsA(query->utilityStmt, TransactionStmt))
-		return has_company(query, text) && text_tells(text);
 	return calls_in_query(query) || text_tells(text);
 }
 
-static void
-post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
+static pg_noinline void
+watch_query(ParseState *pstate, Query *query, JumbleStateArgument jstate)
 {
 	bool		secret = burn_redact == REDACT_STRICT;
 
@@ -418,6 +429,16 @@ post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
 		query->queryId = 0;
 }
 
+static void
+post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
+{
+	if (query->utilityStmt == NULL || !IsA(query->utilityStmt, TransactionStmt) ||
+		burn_redact == REDACT_STRICT || has_company(query, pstate->p_sourcetext))
+		watch_query(pstate, query, jstate);
+	else if (previous_post_parse_analyze)
+		previous_post_parse_analyze(pstate, query, jstate);
+}
+
 static PlannedStmt *
 plan(Query *query, const char *text, int options, ParamListInfo parameters
 	 PLANNER_PARAMETER)
@@ -436,25 +457,26 @@ plan(Query *query, const char *text, int options, ParamListInfo parameters
 }
 
 /*
- * By what is known without the catalogs.  A plan may list no function where its text
- * has one: a parallel worker's lists none, and one that was planned away is not listed.
+ * Does the client's message tell by its text, asked for the first time?  Its plan may
+ * list no function where the text has one: a call that was planned away, or what a
+ * parallel worker runs.
  */
-static void
-taint_if_known(const QueryDesc *query)
+static bool
+message_tells(void)
 {
-	if (burn_redact == REDACT_STRICT ||
-		((ever_tainted || IsParallelWorker()) && !is_tainted() &&
-		 is_known(query->sourceText, query->plannedstmt->invalItems)))
-		taint();
+	static TimestampTz asked = 0;
+
+	if ((!ever_tainted && !IsParallelWorker()) || asked == GetCurrentStatementStartTimestamp())
+		return false;
+	asked = GetCurrentStatementStartTimestamp();
+	return text_tells(debug_query_string);
 }
 
 static void
 taint_by_plan(const QueryDesc *query)
 {
-	if (calls_in_plan(query->plannedstmt))
+	if (burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) || message_tells())
 		taint();
-	else
-		taint_if_known(query);
 }
 
 /*
@@ -495,6 +517,11 @@ static void
 executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMETER)
 {
 	taint_by_plan(query);
+
+	/* Workers know of what they run for by its text. */
+	if (query->plannedstmt->parallelModeNeeded && burn_redact != REDACT_OFF && is_tainted())
+		query->estate->es_sourceText = hidden_statement;
+
 	if (previous_executor_run)
 		previous_executor_run(query, direction, count RUN_ARGUMENT);
 	else
@@ -503,30 +530,50 @@ executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMET
 }
 
 /*
- * A cursor may be closed long after it was fetched from.
+ * A cursor may be closed in a later message than it was fetched from.  By then there
+ * may be nothing to read catalogs with.
  */
 static void
 executor_end(QueryDesc *query)
 {
-	taint_if_known(query);
+	if (burn_redact == REDACT_STRICT || calls_known_in_items(query->plannedstmt->invalItems))
+		taint();
 	if (previous_executor_end)
 		previous_executor_end(query);
 	else
 		standard_ExecutorEnd(query);
 }
 
+static void
+run_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+			ProcessUtilityContext context, ParamListInfo parameters,
+			QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+{
+	if (previous_process_utility)
+		previous_process_utility(statement, text, read_only_tree, context, parameters,
+								 environment, receiver, completion);
+	else
+		standard_ProcessUtility(statement, text, read_only_tree, context, parameters,
+								environment, receiver, completion);
+}
+
 /*
- * Before a utility statement other than BEGIN and its like runs.
+ * For utility statements other than BEGIN and its like
  */
 static pg_noinline void
-watch_utility(Node *statement, const char *text)
+watch_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo parameters,
+			  QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
-	bool		secret = calls_in_utility(statement) || text_tells(text);
+	bool		secret = calls_in_utility(statement->utilityStmt) || text_tells(text);
 
 	if (secret || burn_redact == REDACT_STRICT)
 		taint();
-	if (secret && burn_require_parameters)
-		literals_refuse_executed(statement, text);
+	if (burn_require_parameters)
+		literals_refuse_executed(statement->utilityStmt, text);
+	run_utility(statement, text, read_only_tree, context, parameters,
+				environment, receiver, completion);
+	hide_portal();
 }
 
 static void
@@ -534,15 +581,12 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo parameters,
 				QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
-	if (!IsA(statement->utilityStmt, TransactionStmt) || burn_redact == REDACT_STRICT)
-		watch_utility(statement->utilityStmt, text);
-	if (previous_process_utility)
-		previous_process_utility(statement, text, read_only_tree, context, parameters,
-								 environment, receiver, completion);
+	if (IsA(statement->utilityStmt, TransactionStmt) && burn_redact != REDACT_STRICT)
+		run_utility(statement, text, read_only_tree, context, parameters,
+					environment, receiver, completion);
 	else
-		standard_ProcessUtility(statement, text, read_only_tree, context, parameters,
-								environment, receiver, completion);
-	hide_portal();
+		watch_utility(statement, text, read_only_tree, context, parameters,
+					  environment, receiver, completion);
 }
 
 /*

@@ -111,30 +111,41 @@ refuse(Oid function, int position, Node *argument, void *context)
 			 errhidecontext(true)));
 }
 
+static void
+visit_arguments(Oid function, const List *arguments, const Visitor *visitor)
+{
+	BurnArguments secrets = calls_secret_arguments(function);
+	ListCell   *cell;
+
+	if (secrets == 0)
+		return;
+	foreach(cell, arguments)
+	{
+		int			position = calls_argument_position(lfirst(cell), foreach_current_index(cell));
+
+		if (secrets & ((BurnArguments) 1 << position))
+			visitor->visit(function, position, lfirst(cell), visitor->context);
+	}
+}
+
 static bool
 visit_calls(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, FuncExpr))
+	switch (nodeTag(node))
 	{
-		const FuncExpr *call = (FuncExpr *) node;
-		BurnArguments secrets = calls_secret_arguments(call->funcid);
-		const Visitor *visitor = context;
-		ListCell   *cell;
-
-		if (secrets != 0)
-			foreach(cell, call->args)
-			{
-				int			position = calls_argument_position(lfirst(cell),
-															   foreach_current_index(cell));
-
-				if (secrets & ((BurnArguments) 1 << position))
-					visitor->visit(call->funcid, position, lfirst(cell), visitor->context);
-			}
+		case T_FuncExpr:
+			visit_arguments(((FuncExpr *) node)->funcid, ((FuncExpr *) node)->args, context);
+			break;
+		case T_OpExpr:
+			visit_arguments(((OpExpr *) node)->opfuncid, ((OpExpr *) node)->args, context);
+			break;
+		case T_Query:
+			return query_tree_walker((Query *) node, visit_calls, context, 0);
+		default:
+			break;
 	}
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, visit_calls, context, 0);
 	return expression_tree_walker(node, visit_calls, context);
 }
 
@@ -174,8 +185,9 @@ collect(Oid function, int position, Node *argument, void *context)
 }
 
 /*
- * The same for a literal that EXECUTE gives to a prepared statement.  For what
- * was prepared while the setting was off, too, since its plan is not asked again.
+ * The same for literals that EXECUTE gives to a prepared statement, or to calls in
+ * what it gives.  For what was prepared while the setting was off, too, since its
+ * plan is not asked again.
  */
 void
 literals_refuse_executed(Node *statement, const char *text)
@@ -184,6 +196,7 @@ literals_refuse_executed(Node *statement, const char *text)
 	CachedPlanSource *executed = calls_executed(statement, &parameters);
 	Bitmapset  *secrets = NULL;
 	Visitor		collector = {.visit = collect,.context = &secrets};
+	Visitor		refuser = {.visit = refuse};
 	ParseState *pstate;
 	ListCell   *cell;
 
@@ -205,10 +218,11 @@ literals_refuse_executed(Node *statement, const char *text)
 	pstate->p_sourcetext = text;
 	foreach(cell, parameters)
 	{
-		if (!bms_is_member(foreach_current_index(cell) + 1, secrets))
-			continue;
-		if (is_literal(transformExpr(pstate, copyObjectImpl(lfirst(cell)),
-									 EXPR_KIND_EXECUTE_PARAMETER)))
+		Node	   *given = transformExpr(pstate, copyObjectImpl(lfirst(cell)),
+										  EXPR_KIND_EXECUTE_PARAMETER);
+
+		(void) visit_calls(given, &refuser);
+		if (bms_is_member(foreach_current_index(cell) + 1, secrets) && is_literal(given))
 			ereport(ERROR,
 					(errcode(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION),
 					 errmsg("parameter $%d must not be a literal", foreach_current_index(cell) + 1),

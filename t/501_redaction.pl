@@ -51,6 +51,23 @@ $node->safe_psql('postgres', <<~'SQL');
 	BEGIN
 		PERFORM burn_create(a);
 	END $$;
+	CREATE FUNCTION failing_wrapper(a text) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE
+		pin int := a;
+	BEGIN
+		RETURN burn_create(pin::text);
+	END $$;
+	CREATE OPERATOR !@# (rightarg = text, function = failing_wrapper);
+	CREATE TABLE staging (note text);
+	CREATE VIEW notes AS SELECT failing_wrapper(note) FROM staging;
+	CREATE TABLE big WITH (parallel_workers = 2) AS SELECT n::text AS t FROM generate_series(1, 10000) AS n;
+	CREATE FUNCTION compare_in_parallel(token text) RETURNS bigint LANGUAGE plpgsql
+		SET parallel_setup_cost = 0 SET parallel_tuple_cost = 0 SET parallel_leader_participation = off AS $$
+	DECLARE
+		note text := burn_read(token);
+	BEGIN
+		RETURN (SELECT count(*) FROM big WHERE (t || note)::int = 0);
+	END $$;
 	SQL
 
 # The paths of all logs of the server, of all three formats.
@@ -291,6 +308,29 @@ my %cases = (
 			SQL
 		return ();
 	},
+	execute_of_what_is_gone_behind_others => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', <<~SQL, on_error_stop => 0);
+			PREPARE c AS SELECT burn_create(\$1);
+			DISCARD ALL;
+			/* request 1 */ EXECUTE c('$marker');
+			EXPLAIN EXECUTE c /* why */ ('$marker');
+			SET work_mem = '4MB'\\; EXECUTE "c" ('$marker');
+			SQL
+		return ();
+	},
+	execute_of_a_long_or_strange_name => sub {
+		my ($marker) = @_;
+		my $long = "\xc3\xa9" x 40;
+		$node->psql('postgres', <<~SQL);
+			PREPARE c\$x AS SELECT burn_create(\$1);
+			PREPARE x$long AS SELECT burn_create(\$1);
+			SET log_parser_stats = on;
+			EXPLAIN EXECUTE c\$x('$marker');
+			EXPLAIN EXECUTE x$long('$marker');
+			SQL
+		return ();
+	},
 	execute_without_the_function => sub {
 		my ($marker) = @_;
 		$node->psql('postgres', <<~SQL, on_error_stop => 0);
@@ -330,6 +370,38 @@ my %cases = (
 			query('SET log_min_duration_statement = 0'),
 			execute('named', "SELECT wrapper('$marker')") . sync(),
 			bind_parameters('named') . run() . sync());
+		return ();
+	},
+	failing_wrapper_of_a_column => sub {
+		my ($marker) = @_;
+		my $query = 'SELECT failing_wrapper(note) FROM staging';
+		my $session = Wire->new($node);
+
+		$session->ask('TRUNCATE staging');
+		$session->ask('INSERT INTO staging VALUES ($1)', $marker);
+		foreach my $messages (
+			[ execute('', $query) . sync() ],
+			[ query("PREPARE c AS $query"), query('EXECUTE c') ],
+			[ query('BEGIN'), query("DECLARE c CURSOR FOR $query"), query('FETCH c'), query('ROLLBACK') ],
+			[ query('TABLE notes') ])
+		{
+			foreach my $message (@$messages)
+			{
+				$session->send($message);
+				$session->answer;
+			}
+		}
+		return ();
+	},
+	failing_wrapper_behind_an_operator => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', "SELECT !@# '$marker'");
+		return ();
+	},
+	parallel_worker => sub {
+		my ($marker) = @_;
+		my $token = create($node, $marker);
+		$node->psql('postgres', "SELECT compare_in_parallel('$token')");
 		return ();
 	},
 	auto_explain_of_a_cursor_that_is_closed_later => sub {
@@ -643,6 +715,16 @@ isnt($node->psql('postgres', q(SET burn_note.redact = 'off'), extra_params => [ 
 			like($log{$log}, $expected, "$format: $severity $sqlstate is redacted, and keeps both");
 		}
 	}
+}
+
+# What is logged of a session that has handled a secret, and goes on to others.
+{
+	my %sizes = log_sizes();
+	my @others = (q(SELECT 'we execute -- nothing (at all)' AS myexecute),
+		'GRANT EXECUTE /* (always) */ ON FUNCTION wrapper(text) TO monitor', 'SELECT 1 AS execute');
+	$node->safe_psql('postgres', join(";\n", q(SELECT wrapper('x')), q(SET log_statement = 'all'), @others));
+	my $log = stderr_since(%sizes);
+	like($log, qr/LOG:  statement: \Q$_\E/, "not redacted: $_") foreach @others;
 }
 
 # What is logged of a session whose last statement was tainted, when nothing runs.
