@@ -152,26 +152,25 @@ is_remembered(const char *text)
 }
 
 /*
- * Behind white space and comments
+ * Behind white space and comments, which can be nested
  */
 static const char *
 skip_space(const char *p)
 {
-	for (;;)
-	{
-		if (scanner_isspace(*p))
-			p++;
-		else if (strncmp(p, "--", 2) == 0)
-			p += strcspn(p, "\r\n");
-		else if (strncmp(p, "/*", 2) == 0)
-		{
-			const char *end = strstr(p + 2, "*/");
+	int			depth = 0;
 
-			p = end != NULL ? end + 2 : p + strlen(p);
-		}
-		else
-			return p;
+	for (; *p != '\0'; p++)
+	{
+		if (strncmp(p, "/*", 2) == 0)
+			depth++, p++;
+		else if (depth > 0 && strncmp(p, "*/", 2) == 0)
+			depth--, p++;
+		else if (depth == 0 && strncmp(p, "--", 2) == 0)
+			p += strcspn(p, "\r\n") - 1;
+		else if (depth == 0 && !scanner_isspace(*p))
+			break;
 	}
+	return p;
 }
 
 /*
@@ -475,7 +474,8 @@ message_tells(void)
 static void
 taint_by_plan(const QueryDesc *query)
 {
-	if (burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) || message_tells())
+	if (!is_tainted() &&
+		(burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) || message_tells()))
 		taint();
 }
 

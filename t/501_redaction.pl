@@ -296,6 +296,7 @@ my %cases = (
 			EXECUTE "a ""c"('$marker');
 			EXECUTE -- why
 				"a ""c"('$marker');
+			EXECUTE /* an /* inner */ one */ "a ""c"('$marker');
 			SQL
 		return ();
 	},
