@@ -46,7 +46,7 @@ refuse_many(BurnStore *store)
 	if (notes_of_creator(store, GetUserId(), burn_max_pending + 1) > burn_max_pending)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("role \"%s\" has %d notes that wait to be read",
+				 errmsg("role \"%s\" may not have more than %d notes that wait to be read",
 						GetUserNameFromId(GetUserId(), false), burn_max_pending),
 				 errhint("The limit is the setting burn_note.max_pending.")));
 }

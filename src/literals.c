@@ -105,7 +105,7 @@ refuse(Oid function, int position, Node *argument, void *context)
 			(errcode(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION),
 			 errmsg("%s must be a parameter, not a literal", name),
 			 errdetail("The setting burn_note.require_parameters is on."),
-			 errhint("Have the driver bind it on the server, as $1. In psql: SELECT %s($1) \\bind '...' \\g",
+			 errhint("Have the driver bind it on the server, as $1. In psql, from version 16 on: SELECT %s($1) \\bind '...' \\g",
 					 get_func_name(function)),
 			 errhidestmt(true),
 			 errhidecontext(true)));
