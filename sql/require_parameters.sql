@@ -144,6 +144,9 @@ CREATE OPERATOR ### (rightarg = text, function = burn_note_id);
 SELECT ### 'x'::text;
 SELECT ### :'token'::text;
 DROP OPERATOR ### (NONE, text);
+CREATE OPERATOR ### (leftarg = text, rightarg = inet, function = burn_revoke);
+SELECT 'x' ### ANY (ARRAY['192.0.2.1'::inet]);
+DROP OPERATOR ### (text, inet);
 
 -- off again
 RESET burn_note.require_parameters;

@@ -193,13 +193,14 @@ calls_secret_arguments(Oid function)
  * Does a body that was analyzed when its function was created call one of ours?
  */
 static bool
-calls_in_body(const char *body)
+is_calling_body(const char *body)
 {
 	for (int i = 0; i < callee_count; i++)
 	{
 		char		call[32];
 
-		snprintf(call, sizeof(call), ":funcid %u ", callees[i].function);
+		/* funcid of a call, opfuncid of an operator */
+		snprintf(call, sizeof(call), "funcid %u ", callees[i].function);
 		if (strstr(body, call) != NULL)
 			return true;
 	}
@@ -218,23 +219,33 @@ find_body(uint32 hash)
 }
 
 /*
+ * Asks it of a text in a function's row in pg_proc, which may be long and is freed.
+ */
+static bool
+asks_attribute(HeapTuple function, AttrNumber attribute, bool (*ask) (const char *))
+{
+	bool		isnull;
+	Datum		datum = SysCacheGetAttr(PROCOID, function, attribute, &isnull);
+	char	   *string;
+	bool		answer;
+
+	if (isnull)
+		return false;
+	string = TextDatumGetCString(datum);
+	answer = ask(string);
+	pfree(string);
+	return answer;
+}
+
+/*
  * Does the body of a function, its row in pg_proc, name one of ours?
  */
 static bool
 look_at_body(HeapTuple function, uint32 hash)
 {
-	Datum		source;
-	Datum		analyzed;
-	bool		source_isnull;
-	bool		analyzed_isnull;
-	bool		names_ours;
 	uint64		seen = changes;
-
-	source = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosrc, &source_isnull);
-	analyzed = SysCacheGetAttr(PROCOID, function, Anum_pg_proc_prosqlbody, &analyzed_isnull);
-	names_ours =
-		(!source_isnull && traces_in(TextDatumGetCString(source))) ||
-		(!analyzed_isnull && calls_in_body(TextDatumGetCString(analyzed)));
+	bool		names_ours = asks_attribute(function, Anum_pg_proc_prosrc, traces_in) ||
+		asks_attribute(function, Anum_pg_proc_prosqlbody, is_calling_body);
 
 	if (bodies_changed && bodies != NULL)
 	{

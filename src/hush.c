@@ -82,6 +82,7 @@
 #include "src/traces.h"
 
 #define TEXTS_REMEMBERED	256 /* a power of two */
+#define EXECUTES_ASKED		100 /* of one text */
 
 static const char hidden_statement[] = "<hidden by burn_note>";
 
@@ -210,13 +211,15 @@ executes_known(const char *p)
 
 /*
  * Does a text execute a prepared statement that leads to a secret?  What it gives as
- * parameters is one before it is analyzed, too.
+ * parameters is one before it is analyzed, too.  A text that has so many EXECUTEs that
+ * asking takes long may.
  */
 static bool
 executes(const char *text)
 {
 	static const char keyword[] = "execute";
 	const size_t length = strlen(keyword);
+	int			asked = 0;
 
 	if (!ever_tainted)
 		return false;
@@ -224,7 +227,7 @@ executes(const char *text)
 		if (pg_strncasecmp(p, keyword, length) == 0 &&
 			(p == text || !traces_identifier_char(p[-1])) &&
 			!traces_identifier_char(p[length]) &&
-			executes_known(p + length))
+			(++asked > EXECUTES_ASKED || executes_known(p + length)))
 			return true;
 	return false;
 }
@@ -383,22 +386,55 @@ has_company(const Query *query, const char *text)
 }
 
 /*
- * Everybody's every statement but BEGIN and its like comes here.  So what cannot call
- * us is told without walking its tree: a call has a parenthesis.  (One by an operator
- * or a view has not.  Its plan shows it, before it runs.)
+ * Does a statement's text tell?  The client's message is asked once, however many
+ * statements it has.
+ */
+static bool
+source_tells(const char *text)
+{
+	static TimestampTz asked = 0;
+	static bool told;
+
+	if (is_tainted())
+		return true;
+	if (text != debug_query_string)
+		return text_tells(text);
+	if (asked != GetCurrentStatementStartTimestamp())
+	{
+		asked = GetCurrentStatementStartTimestamp();
+		told = text_tells(text);
+	}
+	return told;
+}
+
+/*
+ * Everybody's every statement but BEGIN and its like comes here.  So most that cannot
+ * call us are told without walking their trees: a call has a parenthesis; by an operator
+ * or a cast, a literal, a parameter or what such names are made of.  (What else calls
+ * us, its plan shows.)
  */
 static bool
 is_secret(const Query *query, const char *text)
 {
-	if (query->utilityStmt == NULL)
-	{
-		if (strchr(text, '(') == NULL)
-			return false;
-		if (calls_in_query(query))
-			return true;
-		return has_company(query, text) && text_tells(text);
-	}
-	return calls_in_query(query) || text_tells(text);
+	if (query->utilityStmt != NULL)
+		return calls_in_query(query) || source_tells(text);
+	return strpbrk(text, "('$~!@#^&|`?:") != NULL &&
+		(calls_in_query(query) || (has_company(query, text) && source_tells(text)));
+}
+
+/*
+ * Does a statement call us by what came into it after it was analyzed, from views?
+ * Planning it may fail.
+ */
+static bool
+calls_in_views(const Query *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->rtable)
+		if (lfirst_node(RangeTblEntry, cell)->rtekind == RTE_SUBQUERY)
+			return calls_in_query(query);
+	return false;
 }
 
 static pg_noinline void
@@ -444,6 +480,8 @@ plan(Query *query, const char *text, int options, ParamListInfo parameters
 {
 	PlannedStmt *planned;
 
+	if (calls_in_views(query))
+		taint();
 	if (burn_require_parameters)
 		literals_refuse(query);
 	if (previous_planner)
@@ -456,26 +494,16 @@ plan(Query *query, const char *text, int options, ParamListInfo parameters
 }
 
 /*
- * Does the client's message tell by its text, asked for the first time?  Its plan may
- * list no function where the text has one: a call that was planned away, or what a
- * parallel worker runs.
+ * A plan may list no function where the client's message has one: a call that was
+ * planned away, or what a parallel worker runs.
  */
-static bool
-message_tells(void)
-{
-	static TimestampTz asked = 0;
-
-	if ((!ever_tainted && !IsParallelWorker()) || asked == GetCurrentStatementStartTimestamp())
-		return false;
-	asked = GetCurrentStatementStartTimestamp();
-	return text_tells(debug_query_string);
-}
-
 static void
 taint_by_plan(const QueryDesc *query)
 {
 	if (!is_tainted() &&
-		(burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) || message_tells()))
+		(burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) ||
+		 ((ever_tainted || IsParallelWorker()) && debug_query_string != NULL &&
+		  source_tells(debug_query_string))))
 		taint();
 }
 
@@ -565,11 +593,11 @@ watch_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo parameters,
 			  QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
-	bool		secret = calls_in_utility(statement->utilityStmt) || text_tells(text);
+	bool		secret = calls_in_utility(statement->utilityStmt) || source_tells(text);
 
 	if (secret || burn_redact == REDACT_STRICT)
 		taint();
-	if (burn_require_parameters)
+	if (secret && burn_require_parameters)
 		literals_refuse_executed(statement->utilityStmt, text);
 	run_utility(statement, text, read_only_tree, context, parameters,
 				environment, receiver, completion);

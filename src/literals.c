@@ -52,6 +52,12 @@ typedef struct Visitor
 } Visitor;
 
 static bool
+is_volatile(Oid function, void *context)
+{
+	return func_volatile(function) == PROVOLATILE_VOLATILE;
+}
+
+static bool
 find_origin(Node *node, void *context)
 {
 	Origin	   *origin = context;
@@ -70,15 +76,10 @@ find_origin(Node *node, void *context)
 		case T_Var:
 			origin->other = true;
 			return false;
-		case T_FuncExpr:
-			origin->other |= func_volatile(((FuncExpr *) node)->funcid) == PROVOLATILE_VOLATILE;
-			break;
-		case T_OpExpr:
-			origin->other |= func_volatile(((OpExpr *) node)->opfuncid) == PROVOLATILE_VOLATILE;
-			break;
 		case T_Query:
 			return query_tree_walker((Query *) node, find_origin, context, 0);
 		default:
+			origin->other |= check_functions_in_node(node, is_volatile, NULL);
 			break;
 	}
 	return expression_tree_walker(node, find_origin, context);
@@ -139,7 +140,13 @@ visit_calls(Node *node, void *context)
 			visit_arguments(((FuncExpr *) node)->funcid, ((FuncExpr *) node)->args, context);
 			break;
 		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
 			visit_arguments(((OpExpr *) node)->opfuncid, ((OpExpr *) node)->args, context);
+			break;
+		case T_ScalarArrayOpExpr:
+			visit_arguments(((ScalarArrayOpExpr *) node)->opfuncid,
+							((ScalarArrayOpExpr *) node)->args, context);
 			break;
 		case T_Query:
 			return query_tree_walker((Query *) node, visit_calls, context, 0);

@@ -58,6 +58,12 @@ $node->safe_psql('postgres', <<~'SQL');
 		RETURN burn_create(pin::text);
 	END $$;
 	CREATE OPERATOR !@# (rightarg = text, function = failing_wrapper);
+	CREATE OPERATOR ### (rightarg = text, function = burn_note_id);
+	CREATE FUNCTION atomic_wrapper(a text) RETURNS uuid LANGUAGE sql VOLATILE SET search_path FROM CURRENT
+		BEGIN ATOMIC SELECT ### a; END;
+	CREATE TYPE sealed AS (token text);
+	CREATE FUNCTION seal(a text) RETURNS sealed LANGUAGE plpgsql AS 'BEGIN RETURN row(burn_create(a)); END';
+	CREATE CAST (text AS sealed) WITH FUNCTION seal(text);
 	CREATE TABLE staging (note text);
 	CREATE VIEW notes AS SELECT failing_wrapper(note) FROM staging;
 	CREATE TABLE big WITH (parallel_workers = 2) AS SELECT n::text AS t FROM generate_series(1, 10000) AS n;
@@ -397,6 +403,26 @@ my %cases = (
 	failing_wrapper_behind_an_operator => sub {
 		my ($marker) = @_;
 		$node->psql('postgres', "SELECT !@# '$marker'");
+		return ();
+	},
+	error_in_planning_beside_an_operator => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', "SELECT 1/0, !@# '$marker'");
+		return ();
+	},
+	error_in_planning_beside_a_cast => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', "SELECT 1/0, '$marker'::text::sealed");
+		return ();
+	},
+	error_in_planning_beside_an_operator_in_a_body => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', "SELECT 1/0, atomic_wrapper('$marker')");
+		return ();
+	},
+	debug_print_parse_of_an_operator => sub {
+		my ($marker) = @_;
+		$node->psql('postgres', "SET debug_print_parse = on;\nSELECT !@# '$marker'");
 		return ();
 	},
 	parallel_worker => sub {

@@ -127,7 +127,7 @@ sub logs_of
 	command_ok([ 'pgbench', '-n', '-M', $_, '-t', '1', '-h', $node->host, '-p', $node->port, '-D', 'id=3', '-f', $file, 'postgres' ],
 		"$name: $_ protocol")
 	  foreach ('extended', 'prepared');
-	$node->stop('fast');
+	$node->stop('smart');    # who is told to go would be in the log, if not gone yet
 	return map { $_ => mask(slurp_file("$log.$_", $begin{$_})) } keys %begin;
 }
 
