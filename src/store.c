@@ -92,17 +92,28 @@ enum
 	ATTEMPT_COLUMNS = ATTEMPT_ACTOR
 };
 
+#define LATER_COLUMNS_MAX 4
+
 /*
  * What this library expects of a table, and what open_table() found out about
  * it in this database.  Any change to the table, and so DROP EXTENSION, makes
  * what was found out invalid.
+ *
+ * The library also serves the tables of each earlier release, which lack what came
+ * later.  So a column that is not in 1.0 is found by its name, as others may have
+ * added theirs before it came, and is left out where it has not come yet.
  */
 typedef struct Shape
 {
 	const char *name;
-	int			columns;
+	int			columns;		/* in 1.0 */
 	int			required;		/* so many first columns are never NULL */
 	Oid			types[RECEIPT_COLUMNS]; /* InvalidOid stands for burn_fuse */
+	struct
+	{
+		const char *name;		/* NULL ends the list */
+		Oid			type;
+	}			later[LATER_COLUMNS_MAX];	/* may be NULL, have no default */
 	bool		has_pkey;		/* else it is found by another index on id */
 	int			second_key;		/* column of its second index, 0 if it has one */
 
@@ -111,6 +122,7 @@ typedef struct Shape
 	Oid			heap;
 	Oid			key;
 	Oid			second;
+	AttrNumber	later_at[LATER_COLUMNS_MAX];	/* 0: not there */
 	bool		plain;
 } Shape;
 
@@ -125,6 +137,9 @@ static Shape receipt_shape = {
 	.name = "burn_receipt",.columns = RECEIPT_COLUMNS,.required = RECEIPT_OUTCOME,
 	.types = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, CHAROID,
 	INETOID, INETOID, TEXTOID, BYTEAOID},
+#ifdef BURN_TEST_LATER_COLUMN
+	.later = {{"later", TEXTOID}},
+#endif
 	.has_pkey = true
 };
 
@@ -144,30 +159,35 @@ forget(Datum arg, Oid relid)
 }
 
 /*
- * May rows of rel be inserted without the executor?  Only where nothing but its
- * own indexes wants to know of them.
+ * Does the index have nothing but the column, and every row's, or every row's where
+ * it is not NULL?
  */
 static bool
-is_plain(Relation rel, const Shape *shape)
+index_fits(Relation index, AttrNumber column)
 {
-	const TriggerDesc *triggers = rel->trigdesc;
-	const TupleDesc tupdesc = RelationGetDescr(rel);
-	List	   *indexes = RelationGetIndexList(rel);
-	bool		plain;
+	const FormData_pg_index *form = index->rd_index;
+	List	   *predicate;
+	bool		fits;
 
-	plain = tupdesc->natts == shape->columns &&
-		list_length(indexes) == (shape->second_key > 0 ? 2 : 1) &&
-		tupdesc->constr->num_check == 0 && tupdesc->constr->num_defval == 0 &&
-		(triggers == NULL ||
-		 !(triggers->trig_insert_before_row || triggers->trig_insert_after_row));
-	for (int i = shape->required; i < shape->columns; i++)
-		plain = plain && !TupleDescAttr(tupdesc, i)->attnotnull;
-	list_free(indexes);
-	return plain;
+	if (index->rd_rel->relam != BTREE_AM_OID || !form->indisvalid || !form->indisready ||
+		form->indnatts != 1 || form->indkey.values[0] != column)
+		return false;
+
+	predicate = RelationGetIndexPredicate(index);
+	fits = predicate == NIL;
+	if (list_length(predicate) == 1 && IsA(linitial(predicate), NullTest))
+	{
+		const NullTest *test = linitial_node(NullTest, predicate);
+
+		fits = test->nulltesttype == IS_NOT_NULL && IsA(test->arg, Var) &&
+			((Var *) test->arg)->varattno == column;
+	}
+	list_free_deep(predicate);
+	return fits;
 }
 
 /*
- * An index of rel whose first column is the given one.
+ * An index of rel on the given column that fits.
  */
 static Oid
 index_on(Relation rel, AttrNumber column)
@@ -180,7 +200,7 @@ index_on(Relation rel, AttrNumber column)
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		if (index->rd_index->indkey.values[0] == column)
+		if (index_fits(index, column))
 			found = RelationGetRelid(index);
 		index_close(index, AccessShareLock);
 	}
@@ -189,11 +209,10 @@ index_on(Relation rel, AttrNumber column)
 }
 
 /*
- * Is the index the one on id that begin_lookup() and, of a primary key, "one
- * receipt for each note" rely on?
+ * Is the index, a primary key, what "one receipt for each note" can rely on?
  */
 static bool
-key_fits(Oid key)
+primary_key_fits(Oid key)
 {
 	Relation	index;
 	bool		fits;
@@ -201,12 +220,72 @@ key_fits(Oid key)
 	if (!OidIsValid(key))
 		return false;
 	index = index_open(key, AccessShareLock);
-	fits = index->rd_rel->relam == BTREE_AM_OID &&
-		index->rd_index->indnatts == 1 &&
-		index->rd_index->indkey.values[0] == NOTE_ID &&
-		index->rd_index->indimmediate && index->rd_index->indisvalid;
+	fits = index_fits(index, NOTE_ID) && index->rd_index->indimmediate;
 	index_close(index, AccessShareLock);
 	return fits;
+}
+
+/*
+ * Does the index leave rows out?
+ */
+static bool
+is_partial(Oid index)
+{
+	Relation	rel = index_open(index, AccessShareLock);
+	bool		partial = !heap_attisnull(rel->rd_indextuple, Anum_pg_index_indpred, NULL);
+
+	index_close(rel, AccessShareLock);
+	return partial;
+}
+
+/*
+ * May rows of rel be inserted without the executor?  Only where nothing but its
+ * own columns and indexes wants to know of them.  A second index must leave out the
+ * rows for which note_insert() makes no entry.
+ */
+static bool
+is_plain(Relation rel, const Shape *shape)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+	const TupleDesc tupdesc = RelationGetDescr(rel);
+	List	   *indexes = RelationGetIndexList(rel);
+	int			columns = shape->columns;
+	bool		plain;
+
+	for (int i = 0; i < LATER_COLUMNS_MAX; i++)
+		columns += shape->later_at[i] != 0;
+	plain = tupdesc->natts == columns &&
+		list_length(indexes) == (shape->second_key > 0 ? 2 : 1) &&
+		(shape->second_key == 0 || is_partial(shape->second)) &&
+		tupdesc->constr->num_check == 0 && tupdesc->constr->num_defval == 0 &&
+		(triggers == NULL ||
+		 !(triggers->trig_insert_before_row || triggers->trig_insert_after_row));
+	for (int i = shape->required; i < shape->columns; i++)
+		plain = plain && !TupleDescAttr(tupdesc, i)->attnotnull;
+	list_free(indexes);
+	return plain;
+}
+
+/*
+ * Finds the columns that came later than 1.0.  False where one of them is of another
+ * type.
+ */
+static bool
+find_later_columns(Shape *shape, TupleDesc tupdesc)
+{
+	memset(shape->later_at, 0, sizeof(shape->later_at));
+	for (int i = 0; i < LATER_COLUMNS_MAX && shape->later[i].name != NULL; i++)
+		for (int j = shape->columns; j < tupdesc->natts; j++)
+		{
+			Form_pg_attribute att = TupleDescAttr(tupdesc, j);
+
+			if (att->attisdropped || strcmp(NameStr(att->attname), shape->later[i].name) != 0)
+				continue;
+			if (att->atttypid != shape->later[i].type)
+				return false;
+			shape->later_at[i] = att->attnum;
+		}
+	return true;
 }
 
 /*
@@ -228,10 +307,12 @@ learn_table(Shape *shape)
 		fits = (OidIsValid(type) ? att->atttypid == type : att->attlen == FUSE_BYTES) &&
 			(att->attnotnull || i >= shape->required);
 	}
+	fits = fits && find_later_columns(shape, tupdesc);
 
 	shape->key = shape->has_pkey ? RelationGetPrimaryKeyIndex(rel, false) : index_on(rel, NOTE_ID);
 	shape->second = shape->second_key > 0 ? index_on(rel, shape->second_key) : InvalidOid;
-	if (!fits || !key_fits(shape->key) ||
+	if (!fits || !OidIsValid(shape->key) ||
+		(shape->has_pkey && !primary_key_fits(shape->key)) ||
 		(shape->second_key > 0 && !OidIsValid(shape->second)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -433,9 +514,14 @@ make_row(const BurnTable *table)
 	return slot;
 }
 
+/*
+ * Sets a column, unless it is 0: one that has not come yet.
+ */
 static void
 set_column(TupleTableSlot *slot, AttrNumber column, Datum value)
 {
+	if (column == 0)
+		return;
 	slot->tts_values[column - 1] = value;
 	slot->tts_isnull[column - 1] = false;
 }
@@ -818,6 +904,9 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 		memcpy(VARDATA(seal), receipt->seal, SEAL_RECEIPT_BYTES);
 		set_column(slot, RECEIPT_SEAL, PointerGetDatum(seal));
 	}
+#ifdef BURN_TEST_LATER_COLUMN
+	set_column(slot, receipt_shape.later_at[0], CStringGetTextDatum("a later version"));
+#endif
 	ExecStoreVirtualTuple(slot);
 
 	PG_TRY();
