@@ -75,11 +75,14 @@ bench:
 	@bench/run
 
 # The controls: libraries without one protection, in which the tests must find what it
-# prevents. Each has its own copy of the sources, so that no object is shared.
-CONTROLS = no-fuse check-wal
+# prevents; and those that meet what is not here: a server that is too old, tables that
+# an earlier version made. Each has its own copy of the sources, so that no object is shared.
+CONTROLS = no-fuse check-wal old-server later-column
 .PHONY: $(CONTROLS)
 no-fuse: CONTROL = BURN_TEST_NO_FUSE
 check-wal: CONTROL = BURN_TEST_CHECK_WAL
+old-server: CONTROL = BURN_TEST_OLD_SERVER
+later-column: CONTROL = BURN_TEST_LATER_COLUMN
 $(CONTROLS):
 	mkdir -p build/$@/src
 	cp -p Makefile $(EXTENSION).control $(DATA) $(wildcard *.[ch]) build/$@

@@ -312,9 +312,27 @@ define_settings(void)
 	MarkGUCPrefixReserved("burn_note");
 }
 
+/*
+ * What the library was built for is checked by the major only.  But it reads what
+ * earlier minors do not have: fuse_confirm() would not wait for standbys there.
+ */
+static void
+require_minor(void)
+{
+	if (pg_strtoint32(GetConfigOption("server_version_num", false, false)) < SERVER_VERSION_MIN)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("burn_note requires PostgreSQL %d.%d or later",
+						SERVER_VERSION_MIN / 10000, SERVER_VERSION_MIN % 10000),
+				 errdetail("This server is %s. Earlier minor releases do not tell whether there are synchronous standbys.",
+						   GetConfigOption("server_version", false, false)),
+				 errhint("Update PostgreSQL to its latest minor release.")));
+}
+
 void
 _PG_init(void)
 {
+	require_minor();
 	if (sodium_init() < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),

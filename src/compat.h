@@ -12,6 +12,31 @@
 
 #if PG_VERSION_NUM < 150000
 #error "burn_note requires PostgreSQL 15 or later"
+#elif PG_VERSION_NUM >= 200000
+#error "burn_note is not known to work with this major of PostgreSQL"
+#endif
+
+/*
+ * The first minor of each major whose walsenders say in sync_standbys_status whether
+ * there are synchronous standbys.  Earlier ones have another meaning in its place.
+ */
+#if PG_VERSION_NUM < 160000
+#define SERVER_VERSION_MIN 150013
+#elif PG_VERSION_NUM < 170000
+#define SERVER_VERSION_MIN 160009
+#elif PG_VERSION_NUM < 180000
+#define SERVER_VERSION_MIN 170005
+#else
+#define SERVER_VERSION_MIN (PG_VERSION_NUM / 10000 * 10000)
+#endif
+
+#if PG_VERSION_NUM < SERVER_VERSION_MIN
+#error "burn_note requires a minor release of May 2025 or later"
+#endif
+
+#ifdef BURN_TEST_OLD_SERVER
+#undef SERVER_VERSION_MIN
+#define SERVER_VERSION_MIN (PG_VERSION_NUM + 1)
 #endif
 
 #include "access/genam.h"
