@@ -62,6 +62,7 @@
 #include "src/create.h"
 #include "src/encoding.h"
 #include "src/end.h"
+#include "src/errors.h"
 #include "src/expiry.h"
 #include "src/hush.h"
 #include "src/settings.h"
@@ -413,7 +414,7 @@ get_any_token(FunctionCallInfo fcinfo, BurnToken *token)
 	{
 		sodium_memzero(token, sizeof(*token));
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				(errcode(ERRCODE_BURN_INVALID_TOKEN),
 				 errmsg("invalid burn note token"),
 				 errhint("A token has %d characters. Was the link cut short or altered, or has it a space at its end?",
 						 TOKEN_CHARS)));
@@ -429,7 +430,7 @@ get_token(FunctionCallInfo fcinfo, BurnToken *token)
 	get_any_token(fcinfo, token);
 	if (token->is_receipt)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				(errcode(ERRCODE_BURN_INVALID_TOKEN),
 				 errmsg("invalid burn note token"),
 				 errhint("This is a receipt token: it shows a note's status and cannot open it.")));
 }

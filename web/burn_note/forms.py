@@ -20,6 +20,8 @@ _SECRET = {
 
 _PASSPHRASE_CHARACTERS = 1000
 
+DAMAGED = _("This link is damaged or cut short. Copy all of it and paste it again.")
+
 _UNITS = {"minutes": _("minutes"), "hours": _("hours"), "days": _("days")}
 _EXPIRIES = {
     "hour": (_("1 hour"), timedelta(hours=1)),
@@ -200,7 +202,7 @@ class TokenForm(forms.Form):
         try:
             tokens.find(self.cleaned_data["link"], tokens.RECEIPT)
         except tokens.InvalidToken:
-            return _("This link is damaged or cut short. Copy all of it and paste it again.")
+            return DAMAGED
         return _("This is a status link, which the sender keeps. It cannot open the note.")
 
 

@@ -48,6 +48,8 @@ OUT_OF_BOUNDS = "22023"
 TOO_MANY_PENDING = "53400"
 TOO_LARGE = "54000"
 WITHHELD = "58030"
+INVALID_TOKEN = "UB001"
+STANDBYS_MISSING = "UB004"
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def read(
 
     It stays destroyed if the caller's transaction rolls back. None also answers a
     missing or wrong passphrase: `status` then still says sealed.
-    Errors: 22000 (a note of bytes), 55P03 (its row is locked); both burn nothing. 58030
-    (a synchronous standby did not confirm) does.
+    Errors: 22000 (a note of bytes), 55P03 (its row is locked), UB004 (too few synchronous
+    standbys); these burn nothing. 58030 (one did not confirm) does.
     """
     tokens.require(token, tokens.NOTE)
     return _call("SELECT burn_read(%s, %s, %s)", token, client_ip, passphrase, using=using)

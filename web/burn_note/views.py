@@ -24,7 +24,7 @@ from django.views.decorators.http import require_http_methods
 from . import conf, notes, tokens
 from .addresses import client_ip
 from .files import File
-from .forms import CreateForm, PassphraseForm, TokenForm
+from .forms import DAMAGED, CreateForm, PassphraseForm, TokenForm
 from .reports import ExceptionReporterFilter
 from .uploads import InMemoryUploadHandler
 
@@ -65,6 +65,14 @@ _TROUBLE = {
     notes.OUT_OF_BOUNDS: (
         400,
         _("The server does not keep a note for that long. Nothing was stored."),
+    ),
+    notes.INVALID_TOKEN: (400, DAMAGED),
+    notes.STANDBYS_MISSING: (
+        503,
+        _(
+            "A second server, which has to confirm that the note was destroyed, is away."
+            " Nothing was destroyed. Try again in a moment."
+        ),
     ),
     notes.WITHHELD: (
         503,

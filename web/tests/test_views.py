@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import DataError, connection
 from django.http import HttpResponse
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import get_resolver
@@ -360,6 +360,40 @@ def test_a_note_that_is_locked_by_somebody_else_is_kept(client, superuser):
     assert page.status_code == 503
     assert "Nothing was destroyed. Try again in a moment." in body(page)
     assert text(client.post(REVEAL, {"link": token}), "note") == "the wifi password"
+
+
+def test_a_note_is_kept_while_a_standby_is_missing(client, superuser):
+    """The trigger refuses before the note is destroyed, as the server itself does."""
+    token = notes.create("the wifi password")
+    superuser.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RAISE SQLSTATE ''UB004''; END'"
+    )
+    superuser.execute(
+        "CREATE TRIGGER refuse AFTER INSERT ON burn_receipt"
+        " FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    try:
+        page = client.post(REVEAL, {"link": token})
+    finally:
+        superuser.execute("DROP FUNCTION refuse CASCADE")
+    assert page.status_code == 503
+    assert "Nothing was destroyed. Try again in a moment." in body(page)
+    assert text(client.post(REVEAL, {"link": token}), "note") == "the wifi password"
+
+
+def test_a_damaged_link_is_told_from_a_bad_address(client, monkeypatch):
+    """What the server answers to what gets past the checks in Python."""
+    token = notes.create("the wifi password")
+    monkeypatch.setattr(tokens, "_is_intact", lambda token: True)
+    damaged = token[:-1] + ("A" if token[-1] != "A" else "B")
+    page = client.post(OPEN, {"link": damaged})
+    assert page.status_code == 400
+    assert "This link is damaged" in body(page)
+    monkeypatch.setattr(views, "client_ip", lambda request: "no address")
+    with pytest.raises(DataError):
+        client.post(REVEAL, {"link": token})
+    assert sealed(token)
 
 
 AS_TYPED = [
