@@ -10,8 +10,10 @@
  * only one caller get that far.  Only wrong passphrases light a fuse without
  * that lock, because nobody gets a note by it.
  *
- * Nothing here waits for another transaction's end but wait_for_other(), which is
- * bounded, and for hashes of passphrases, whose holders wait for nobody.
+ * Other transactions' ends are waited for in two places, both bounded by
+ * store_patience(): in wait_for_other(), for the row, and in receipt_insert().  Beside
+ * that there is what every statement waits for, locks on tables; hashes of passphrases,
+ * whose holders wait for nobody; and synchronous standbys.
  *
  *-------------------------------------------------------------------------
  */
@@ -393,13 +395,12 @@ open_note(Ending *e)
 /*
  * Another transaction has the row, its fuse not lit.  A reader has it for a
  * moment only, so look again soon.  But it may be a person's DELETE or SELECT
- * FOR UPDATE: give up after lock_timeout, or else after the time that a
- * deadlock would take to be found.
+ * FOR UPDATE: give up after store_patience().
  */
 static void
 wait_for_other(TimestampTz since)
 {
-	int			limit = LockTimeout > 0 ? LockTimeout : DeadlockTimeout;
+	const int	limit = store_patience();
 
 	if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(), limit))
 		ereport(ERROR,

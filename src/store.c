@@ -45,8 +45,10 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -472,6 +474,16 @@ insert_entry(Relation rel, Relation index, TupleTableSlot *slot)
 }
 
 /*
+ * How many milliseconds to wait for another transaction: lock_timeout, or, where there
+ * is none, the time after which a deadlock is found.
+ */
+int
+store_patience(void)
+{
+	return LockTimeout > 0 ? LockTimeout : DeadlockTimeout;
+}
+
+/*
  * Inserts the row in slot.  Errors out where a trigger keeps it from being
  * inserted: the caller's promise would rest on a row that is not there.
  */
@@ -489,9 +501,15 @@ insert_row(const BurnTable *table, TupleTableSlot *slot)
 	{
 		ResultRelInfo *result_rel;
 		EState	   *estate = begin_executor(rel, &result_rel);
+		int			nesting = NewGUCNestLevel();
 
+		/* AFTER triggers fire in end_executor(), as patient as their user is. */
+		(void) set_config_option("lock_timeout", psprintf("%d", store_patience()),
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 		ItemPointerSetInvalid(&slot->tts_tid);
 		ExecSimpleRelationInsert(result_rel, estate, slot);
+		AtEOXact_GUC(true, nesting);
 		if (!ItemPointerIsValid(&slot->tts_tid))
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -883,13 +901,15 @@ notes_end(BurnScan *scan)
 
 /*
  * Adds a receipt.  Errors out where the note already has one: it has ended
- * before, and this row of it is a copy that somebody put back.
+ * before, and this row of it is a copy that somebody put back.  Also where another
+ * transaction is writing one and does not end within store_patience().
  */
 void
 receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 {
 	TupleTableSlot *slot = make_row(&store->receipts);
 	MemoryContext caller = CurrentMemoryContext;
+	const int	lock_timeout = LockTimeout;
 
 	set_column(slot, RECEIPT_ID, UUIDPGetDatum((const pg_uuid_t *) receipt->id));
 	set_column(slot, RECEIPT_CREATED_AT, TimestampTzGetDatum(receipt->created_at));
@@ -911,14 +931,30 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 
 	PG_TRY();
 	{
+		/* Where users' code may run, insert_row() does that for a part of it. */
+		if (store->receipts.plain)
+			LockTimeout = store_patience();
 		insert_row(&store->receipts, slot);
+		if (store->receipts.plain)
+			LockTimeout = lock_timeout;
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error;
 
+		if (store->receipts.plain)
+			LockTimeout = lock_timeout;
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
+		if (store->receipts.plain && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		{
+			FlushErrorState();
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("could not obtain lock on burn note"),
+					 errdetail("Another transaction has been writing its receipt for longer than %d ms. The note is not burned.",
+							   store_patience())));
+		}
 		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION ||
 			error->constraint_name == NULL ||
 			strcmp(error->constraint_name, RelationGetRelationName(store->receipts.key)) != 0)
