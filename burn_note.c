@@ -30,6 +30,7 @@
  * src/token.c	tokens, receipt tokens, note ids
  * src/seal.c	sealing, opening, receipts' seals
  * src/fuse.c	the key half that a rollback cannot restore
+ * src/standby.c	synchronous standbys
  * src/store.c	the tables
  * src/witness.c	who, and from where
  * src/encoding.c	converting text without showing it
@@ -315,7 +316,7 @@ define_settings(void)
 
 /*
  * What the library was built for is checked by the major only.  But it reads what
- * earlier minors do not have: fuse_confirm() would not wait for standbys there.
+ * earlier minors do not have: standby_confirm() would not wait for standbys there.
  */
 static void
 require_minor(void)

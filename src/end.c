@@ -43,6 +43,7 @@
 #include "src/expiry.h"
 #include "src/passphrase.h"
 #include "src/settings.h"
+#include "src/standby.h"
 #include "src/stats.h"
 
 /*
@@ -429,6 +430,8 @@ burn_note(Ending *e)
 
 	make_receipt(e, e->outcome, &receipt, &tombstone);
 	give_receipt(&e->store, &receipt);
+	if (e->outcome == OUTCOME_READ)
+		standby_require();
 	CHECK_FOR_INTERRUPTS();
 
 	if (!light_fuse(&e->store, &e->note, &tombstone, &lsn))
@@ -436,7 +439,7 @@ burn_note(Ending *e)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not burn note because it was locked by wrong passphrases meanwhile")));
 	XLogFlush(lsn);
-	if (fuse_confirm(lsn))
+	if (standby_confirm(lsn))
 	{
 		stats_count(e->outcome == OUTCOME_READ ? COUNT_READ : COUNT_REVOKED);
 		return;

@@ -30,19 +30,12 @@
 
 #include "access/generic_xlog.h"
 #include "access/rmgr.h"
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
-#include "replication/syncrep.h"
-#include "replication/walsender.h"
-#include "replication/walsender_private.h"
 #include "storage/bufmgr.h"
-#include "storage/lwlock.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 #include "src/fuse.h"
 
@@ -303,53 +296,6 @@ fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
 }
 
 #endif							/* BURN_TEST_NO_FUSE */
-
-/*
- * Waits until the synchronous standbys, if any are configured, have flushed
- * WAL up to lsn.  False where they have not: somebody cancelled the wait, and
- * a failover could bring the note back.
- */
-bool
-fuse_confirm(XLogRecPtr lsn)
-{
-	XLogRecPtr	confirmed;
-	bool		defined;
-	int			nestlevel = 0;
-
-	/* This session's synchronous_standby_names may be older than the server's. */
-	if (max_wal_senders == 0 || XLogRecPtrIsInvalid(lsn) ||
-		(((volatile WalSndCtlData *) WalSndCtl)->sync_standbys_status &
-		 (SYNC_STANDBY_INIT | SYNC_STANDBY_DEFINED)) == SYNC_STANDBY_INIT)
-		return true;
-
-	/*
-	 * The caller's own setting is about the caller's own commit.  The nest
-	 * level restores it, on an error at the latest with the transaction.
-	 */
-	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
-	{
-		nestlevel = NewGUCNestLevel();
-		(void) set_config_option("synchronous_commit", "on",
-								 PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	}
-
-	/* SyncRepWaitForLSN() wants interrupts held, and answers them itself. */
-	HOLD_INTERRUPTS();
-	SyncRepWaitForLSN(lsn, false);
-	RESUME_INTERRUPTS();
-
-	if (nestlevel != 0)
-		AtEOXact_GUC(false, nestlevel);
-
-	LWLockAcquire(SyncRepLock, LW_SHARED);
-	confirmed = WalSndCtl->lsn[SYNC_REP_WAIT_FLUSH];
-	defined = (WalSndCtl->sync_standbys_status &
-			   (SYNC_STANDBY_INIT | SYNC_STANDBY_DEFINED)) != SYNC_STANDBY_INIT;
-	LWLockRelease(SyncRepLock);
-
-	return lsn <= confirmed || !defined;
-}
 
 /*
  * A void fuse, from the name of any state: nothing that can be written down

@@ -83,6 +83,5 @@ extern bool fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page);
 extern bool fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
 					  const BurnFuse *expected, const BurnFuse *replacement,
 					  XLogRecPtr *lsn);
-extern bool fuse_confirm(XLogRecPtr lsn);
 
 #endif							/* BURN_FUSE_H */

@@ -1,5 +1,6 @@
 # With synchronous_standby_names, a note is answered when a standby has its burn on disk,
-# or it is not answered at all; so no failover to that standby brings it back.
+# or it is not answered at all; so no failover to that standby brings it back. Where no
+# standby is there to begin with, nothing is burned.
 
 use strict;
 use warnings;
@@ -8,6 +9,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use Burn;
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -19,16 +21,39 @@ $primary->backup('base');
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "wal_receiver_status_interval = '1s'");
 $standby->start;
-$primary->append_conf('postgresql.conf', "synchronous_standby_names = 'standby'");
-$primary->reload;
-wait_for_standby();
 
-sub wait_for_standby
+# A standby that answers each second, and never says that it has flushed anything
+$primary->safe_psql('postgres', "SELECT pg_create_physical_replication_slot('lagging', true)");
+my $lagging_dir = PostgreSQL::Test::Utils::tempdir();
+my $lagging = IPC::Run::start(
+	[ 'pg_receivewal', '-n', '-D', $lagging_dir, '-S', 'lagging', '-s', '1',
+		'-d', $primary->connstr('postgres') . " application_name=lagging" ],
+	'>', \my $lagging_said, '2>&1');
+
+# Makes the one of that name synchronous, and waits until the server knows.
+sub synchronous
 {
-	$primary->poll_query_until('postgres',
-		q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'})
-	  or die 'the standby does not stream';
+	my ($name) = @_;
+
+	$primary->append_conf('postgresql.conf', "synchronous_standby_names = '$name'");
+	$primary->reload;
+	$primary->poll_query_until('postgres', <<~SQL) or die "$name does not stream";
+		SELECT count(*) = 1 FROM pg_stat_replication
+		WHERE application_name = '$name' AND sync_state = 'sync' AND state = 'streaming'
+		SQL
+	return;
+}
+
+# Waits until the synchronous one has just answered: a read takes it to be there then.
+sub wait_for_answer
+{
+	$primary->poll_query_until('postgres', <<~'SQL') or die 'no synchronous standby answers';
+		SELECT clock_timestamp() - reply_time < interval '200 ms' FROM pg_stat_replication
+		WHERE sync_state = 'sync'
+		SQL
+	return;
 }
 
 # A session that sends sql, after which psql tells the last error's SQLSTATE and DONE.
@@ -38,6 +63,7 @@ sub start_reader
 	my $session = $primary->background_psql('postgres', on_error_stop => 0);
 	my $pid = $session->query('SET client_min_messages = error; SELECT pg_backend_pid()');
 
+	wait_for_answer();
 	$session->query_until(qr/SENT/, "\\echo SENT\n$sql;\n\\echo :LAST_ERROR_SQLSTATE DONE\n");
 	return { session => $session, pid => $pid };
 }
@@ -78,7 +104,7 @@ sub ending
 # A read waits for the standby, whatever the caller has set for its own commits.
 my @levels = qw(off local remote_write on remote_apply);
 my %token = map { $_ => create($primary, "'note $_'") } @levels, 'local off';
-$standby->stop;
+synchronous('lagging');
 
 my %reader = map {
 	$_ => start_reader(<<~SQL)
@@ -99,7 +125,7 @@ $reader{'local off'} = start_reader(<<~SQL);
 	SHOW synchronous_commit
 	SQL
 wait_until_they_wait(values %reader);
-pass('a_read_waits_while_the_standby_is_away_at_every_synchronous_commit');
+pass('a_read_waits_for_the_standby_at_every_synchronous_commit');
 unlike(join('', map { $_->{session}{run}->pump_nb; $_->{session}{stdout} } values %reader),
 	qr/note/, 'a_waiting_read_has_answered_nothing');
 is(answer_of($primary, 'SET synchronous_commit = off; CREATE TABLE own (); SELECT count(*) FROM own'),
@@ -109,9 +135,9 @@ is(answer_of($primary, join('', map { "SELECT burn_read('$token{$_}');\n" } sort
 	'losers_are_told_at_once_and_do_not_wait_for_the_standby');
 is(ending($primary, $token{off}), 'read|t', 'burn_status_does_not_wait_either');
 
-$standby->start;
+synchronous('standby');
 is(finish_reader($reader{$_}), "note $_\n$_|session\n$_\n00000",
-	"with_synchronous_commit_$_\_the_read_answers_when_the_standby_is_back_and_the_setting_stays")
+	"with_synchronous_commit_$_\_the_read_answers_when_a_standby_confirms_and_the_setting_stays")
   foreach @levels;
 is(finish_reader($reader{'local off'}), "note local off\noff\non\n00000",
 	'with_SET_LOCAL_off_too');
@@ -119,7 +145,7 @@ is(finish_reader($reader{'local off'}), "note local off\noff\non\n00000",
 # Who is tired of waiting does not get the note.
 my @ways = qw(cancel timeout terminate savepoint);
 my %tired = map { $_ => create($primary, "'tired $_'") } @ways;
-$standby->stop;
+synchronous('lagging');
 
 $reader{cancel} = start_reader(<<~SQL);
 	SET synchronous_commit = off;
@@ -140,7 +166,7 @@ $reader{terminate} = start_reader("SELECT burn_read('$tired{terminate}')");
 wait_until_they_wait(@reader{qw(cancel savepoint terminate)});
 $reader{timeout} = start_reader(<<~SQL);
 	SET synchronous_commit = off;
-	SET statement_timeout = '300ms';
+	SET statement_timeout = '2s';
 	SELECT burn_read('$tired{timeout}');
 	SHOW synchronous_commit
 	SQL
@@ -177,11 +203,96 @@ is(answer_of($primary, "SELECT client_ip FROM burn_status('$tired{cancel}')"),
 	'192.0.2.2', 'the_receipt_says_who_waited');
 is(locally('SELECT count(*) FROM burn_note'), '0', 'no_row_is_left');
 
-$standby->start;
-wait_for_standby();
+synchronous('standby');
 $primary->wait_for_catchup($standby);
 is(join(',', map { ending($standby, $_) } @tired{@ways}),
 	join(',', ('withheld|t') x @ways), 'the_standby_knows_of_withheld_notes');
+
+# Where no standby is there to confirm it, nothing is burned.
+sub is_unburned
+{
+	my ($token, $what) = @_;
+
+	is(locally("SELECT state, attempts_left FROM burn_status('$token')"), 'sealed|5', "$what\_is_sealed");
+	is(locally("SELECT (SELECT count(*) FROM burn_note WHERE id = burn_note_id('$token')),
+			(SELECT count(*) FROM burn_receipt WHERE id = burn_note_id('$token'))"),
+		'1|0', "$what\_has_its_row_and_no_receipt");
+	return;
+}
+
+my $missed = create($primary, "'missed', NULL, 'right'");
+my $read = "SELECT burn_read('$missed', NULL, 'right')";
+$standby->stop;
+$primary->poll_query_until('postgres',
+	q{SELECT count(*) = 0 FROM pg_stat_replication WHERE application_name = 'standby'});
+is(sqlstate($primary, $read), 'UB004', 'a_read_is_refused_while_the_standby_is_away');
+is(sqlstate($primary, "BEGIN; SET LOCAL synchronous_commit = off; $read; COMMIT"), 'UB004',
+	'also_with_synchronous_commit_off');
+like(($primary->psql('postgres', $read))[2], qr/DETAIL:  0 of 1 are streaming\. The note is not burned\./,
+	'and_says_how_many_are_there');
+is_unburned($missed, 'a_note_whose_standby_is_away');
+
+# A connection that has died still streams, but does not answer.
+$standby->start;
+synchronous('standby');
+my $receiver = $standby->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver');
+kill 'STOP', $receiver;
+$primary->poll_query_until('postgres', <<~'SQL') or die 'the standby goes on answering';
+	SELECT clock_timestamp() - reply_time > interval '2 s' FROM pg_stat_replication
+	WHERE application_name = 'standby' AND state = 'streaming'
+	SQL
+is(sqlstate($primary, "SET lock_timeout = '100ms'; $read"), 'UB004',
+	'a_read_is_refused_where_the_standby_does_not_answer');
+is(sqlstate($primary, $read), 'UB004', 'also_without_lock_timeout');
+is(sqlstate($primary, "SET statement_timeout = '100ms'; $read"), '57014', 'statement_timeout_ends_the_wait_for_an_answer');
+is_unburned($missed, 'a_note_whose_standby_does_not_answer');
+
+my $patient = $primary->background_psql('postgres');
+my $pid = $patient->query_safe('SELECT pg_backend_pid()');
+$patient->query_until(qr/SENT/, "\\echo SENT\nSET lock_timeout = '1h';\n$read;\n\\echo DONE\n");
+$primary->poll_query_until('postgres', <<~SQL) or die 'the reader does not wait';
+	SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = $pid
+	SQL
+kill 'CONT', $receiver;
+like($patient->query_until(qr/DONE/, ''), qr/^missed$/m, 'who_waits_gets_the_note_when_it_answers');
+$patient->quit;
+
+# A session in the middle of a statement does not know yet that there are standbys.
+my %unaware = map { $_ => create($primary, "'unaware $_'") } qw(there away);
+foreach my $where (qw(there away))
+{
+	my $keeper = $primary->background_psql('postgres');
+	my $session = $primary->background_psql('postgres', on_error_stop => 0);
+
+	$primary->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+	$primary->reload;
+	$primary->poll_query_until('postgres', 'SHOW synchronous_standby_names', '');
+	$keeper->query_safe('SELECT pg_advisory_lock(1)');
+	$session->query_until(qr/SENT/, <<~SQL);
+		\\echo SENT
+		SELECT pg_advisory_lock(1)\\; SELECT burn_read('$unaware{$where}');
+		\\echo :LAST_ERROR_SQLSTATE DONE
+		SQL
+	$primary->poll_query_until('postgres',
+		q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
+	synchronous('standby');
+	$standby->stop if $where eq 'away';
+	$keeper->query_safe('SELECT pg_advisory_unlock(1)');
+	$keeper->quit;
+	my $answer = $session->query_until(qr/DONE/, '');
+	if ($where eq 'there')
+	{
+		like($answer, qr/^unaware there\n/m, 'a_session_that_does_not_know_of_the_standby_is_confirmed_by_it');
+	}
+	else
+	{
+		like($answer, qr/^UB004 DONE/m, 'or_refused_where_it_is_away');
+		is(ending($primary, $unaware{away}), 'sealed|NULL', 'and_the_note_is_sealed');
+	}
+	$session->quit;
+}
+$standby->start;
+synchronous('standby');
 
 # The note that the failover must not bring back: the standby has it on disk, but the
 # primary is gone as soon as its reader has the answer.
@@ -193,6 +304,7 @@ is(answer_of($primary, "SET synchronous_commit = off; BEGIN; SELECT burn_read('$
 $standby->stop('immediate');
 
 # The control is a note read while the standby is away and no longer synchronous.
+synchronous('lagging');
 my $waiting = start_reader("BEGIN; SELECT burn_read('$failover{control}'); ROLLBACK");
 wait_until_they_wait($waiting);
 $primary->append_conf('postgresql.conf', "synchronous_standby_names = ''");
@@ -200,6 +312,7 @@ $primary->reload;
 is(finish_reader($waiting), "failover control\n00000",
 	'when_synchronous_replication_is_turned_off_a_waiting_read_answers');
 
+$lagging->kill_kill;
 $primary->stop('immediate');
 $standby->start;
 $standby->promote;
