@@ -100,3 +100,19 @@ RESET burn_note.receipt_retention;
 
 SET burn_note.max_attempts = 0;
 SET burn_note.max_attempts = 101;
+
+-- however its accents were typed: as one character or as two
+SELECT burn_create('composed', NULL, U&'caf\00E9') AS composed,
+	burn_create('decomposed', NULL, U&'cafe\0301 \+01F525 \1112\1161\11AB') AS decomposed \gset
+SELECT burn_read(:'composed', NULL, U&'cafe\0301'),
+	burn_read(:'decomposed', NULL, U&'caf\00E9 \+01F525 \D55C');
+-- but not what only looks alike, or is compatible
+SELECT burn_create('compatible', NULL, U&'\FB01') AS token \gset
+SELECT burn_read(:'token', NULL, 'fi') IS NULL AS wrong, burn_read(:'token', NULL, U&'\FB01');
+
+-- its length has a limit
+SELECT burn_create('long', NULL, repeat(U&'\0390', 512)) AS token \gset
+SELECT burn_read(:'token', NULL, repeat('x', 1025));
+SELECT attempts_left FROM burn_status(:'token');
+SELECT burn_read(:'token', NULL, repeat(U&'\0390', 512));
+SELECT burn_create('longer', NULL, repeat('x', 1025));

@@ -17,7 +17,6 @@
 
 #include "src/compat.h"
 #include "src/create.h"
-#include "src/encoding.h"
 #include "src/expiry.h"
 #include "src/passphrase.h"
 #include "src/settings.h"
@@ -87,14 +86,13 @@ create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
 	if (passphrase != NULL)
 	{
 		size_t		bytes;
-		char	   *utf8 = encoding_to_utf8(VARDATA_ANY(passphrase), VARSIZE_ANY_EXHDR(passphrase),
-											"passphrase", &bytes);
+		char	   *normalized = passphrase_normalize(passphrase, &bytes);
 		bool		hashed;
 
-		if (utf8 != VARDATA_ANY(passphrase))
-			c->passphrase_copy = utf8;
+		if (normalized != VARDATA_ANY(passphrase))
+			c->passphrase_copy = normalized;
 		passphrase_begin(NULL);
-		hashed = passphrase_hash(c->passphrase, &c->token, utf8, bytes);
+		hashed = passphrase_hash(c->passphrase, &c->token, normalized, bytes);
 		passphrase_end();
 		if (!hashed)
 			passphrase_report_memory();

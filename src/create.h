@@ -24,7 +24,7 @@ typedef struct Creating
 	BurnToken	receipt;
 	BurnFuse	fuse;
 	unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
-	char	   *passphrase_copy;	/* NULL, or the passphrase converted */
+	char	   *passphrase_copy;	/* NULL, or a copy of the passphrase */
 	struct varlena *note;		/* NULL, or a detoasted copy of the argument */
 	char	   *utf8;			/* NULL, or a converted copy of the note */
 } Creating;

@@ -4,7 +4,9 @@
  *	  Converting secret text between encodings.
  *
  * PostgreSQL's own conversions say in their error which bytes they could not
- * convert, and leave what they had converted behind.  These do neither.
+ * convert, and leave what they had converted behind.  These do neither.  What they
+ * return may be the text that they were given, else it is a copy with a NUL behind it,
+ * in the caller's memory context, to be wiped by the caller.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +16,7 @@
 #include <sodium.h>
 
 #include "catalog/namespace.h"
+#include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
@@ -83,4 +86,58 @@ encoding_free(char *converted, const char *text, size_t converted_bytes)
 		return;
 	sodium_memzero(converted, converted_bytes);
 	pfree(converted);
+}
+
+/* aset.c's ALLOC_CHUNK_LIMIT: larger chunks are not kept when they are freed. */
+#define CHUNK_BYTES_MAX 8192
+
+/*
+ * Wipes what was freed in an AllocSetContext, where no chunk was larger than
+ * CHUNK_BYTES_MAX.  For each power of two it keeps a list of free chunks, from which the
+ * next one of that size is taken.
+ */
+static void
+wipe_freed(MemoryContext context)
+{
+	for (size_t size = 8; size <= CHUNK_BYTES_MAX; size *= 2)
+		sodium_memzero(MemoryContextAlloc(context, size), size);
+}
+
+/*
+ * UTF-8 in Unicode's normalization form C (UAX #15), in which a letter and its accent
+ * are the same however they were typed.  At most NFC_BYTES_MAX bytes.
+ */
+char *
+encoding_to_nfc(const char *utf8, size_t bytes, size_t *nfc_bytes)
+{
+	pg_wchar	points[NFC_BYTES_MAX + 1];
+	char	   *nfc = unconstify(char *, utf8);
+
+	Assert(bytes <= NFC_BYTES_MAX);
+	*nfc_bytes = bytes;
+	pg_encoding_mb2wchar_with_len(PG_UTF8, utf8, points, bytes);
+	if (unicode_is_normalized_quickcheck(UNICODE_NFC, points) != UNICODE_NORM_QC_YES)
+	{
+		MemoryContext caller = CurrentMemoryContext;
+		MemoryContext scratch = AllocSetContextCreate(caller, "burn_note text", ALLOCSET_DEFAULT_SIZES);
+		pg_wchar   *composed;
+		int			count = 0;
+
+		/* It frees what it has decomposed: at most three code points for two bytes. */
+		StaticAssertStmt((NFC_BYTES_MAX * 3 / 2 + 1) * sizeof(pg_wchar) <= CHUNK_BYTES_MAX,
+						 "wipe_freed() can wipe it");
+		MemoryContextSwitchTo(scratch);
+		composed = unicode_normalize(UNICODE_NFC, points);
+		MemoryContextSwitchTo(caller);
+		while (composed[count] != 0)
+			count++;
+		nfc = palloc(count * MAX_MULTIBYTE_CHAR_LEN + 1);
+		*nfc_bytes = pg_encoding_wchar2mb_with_len(PG_UTF8, composed, nfc, count);
+
+		sodium_memzero(composed, count * sizeof(pg_wchar));
+		wipe_freed(scratch);
+		MemoryContextDelete(scratch);
+	}
+	sodium_memzero(points, sizeof(points));
+	return nfc;
 }

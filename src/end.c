@@ -261,14 +261,12 @@ refuse_forged(const char *detail)
 static bool
 begin_attempt(Ending *e)
 {
-	const char *given = VARDATA_ANY(e->given_passphrase);
 	size_t		bytes;
-	char	   *utf8 = encoding_to_utf8(given, VARSIZE_ANY_EXHDR(e->given_passphrase),
-										"passphrase", &bytes);
+	char	   *normalized = passphrase_normalize(e->given_passphrase, &bytes);
 	XLogRecPtr	lsn;
 
-	if (utf8 != given)
-		e->passphrase_copy = utf8;
+	if (normalized != VARDATA_ANY(e->given_passphrase))
+		e->passphrase_copy = normalized;
 
 	for (;;)
 	{
@@ -285,7 +283,7 @@ begin_attempt(Ending *e)
 	}
 	XLogFlush(lsn);
 
-	if (passphrase_hash(e->passphrase, &e->token, utf8, bytes))
+	if (passphrase_hash(e->passphrase, &e->token, normalized, bytes))
 		return true;
 
 	(void) change_attempts(e, 1, &lsn);

@@ -29,7 +29,7 @@ typedef struct Ending
 	BurnStore	store;
 	BurnNote	note;
 	unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
-	char	   *passphrase_copy;	/* NULL, or the passphrase converted */
+	char	   *passphrase_copy;	/* NULL, or a copy of the passphrase */
 	BurnFuse	opened_fuse;	/* of the row that was opened */
 	text	   *opened;			/* NULL, or the note and its padding */
 	size_t		opened_bytes;

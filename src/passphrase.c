@@ -23,6 +23,7 @@
 #include "storage/lock.h"
 
 #include "src/compat.h"
+#include "src/encoding.h"
 #include "src/passphrase.h"
 #include "src/seal.h"
 
@@ -79,13 +80,40 @@ passphrase_begin(const unsigned char *id)
 }
 
 /*
- * hash := the SEAL_PASSPHRASE_BYTES of a passphrase in UTF-8; false where there is
+ * A passphrase as it is hashed: UTF-8 in Unicode's normalization form C, whatever the
+ * server's encoding and the keyboard.  It may lie in the argument itself; else it is a
+ * copy with a NUL behind it, to be wiped by the caller.
+ */
+char *
+passphrase_normalize(const text *passphrase, size_t *bytes)
+{
+	const char *given = VARDATA_ANY(passphrase);
+	size_t		utf8_bytes;
+	char	   *utf8 = encoding_to_utf8(given, VARSIZE_ANY_EXHDR(passphrase), "passphrase", &utf8_bytes);
+	char	   *nfc;
+
+	if (utf8_bytes > NFC_BYTES_MAX)
+	{
+		encoding_free(utf8, given, utf8_bytes);
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("passphrase exceeds %d bytes", NFC_BYTES_MAX),
+				 errdetail("Its bytes are counted in UTF-8.")));
+	}
+	nfc = encoding_to_nfc(utf8, utf8_bytes, bytes);
+	if (nfc != utf8)
+		encoding_free(utf8, given, utf8_bytes);
+	return nfc;
+}
+
+/*
+ * hash := the SEAL_PASSPHRASE_BYTES of a normalized passphrase; false where there is
  * not the memory.
  */
 bool
-passphrase_hash(unsigned char *hash, const BurnToken *token, const char *utf8, size_t bytes)
+passphrase_hash(unsigned char *hash, const BurnToken *token, const char *passphrase, size_t bytes)
 {
-	return seal_passphrase(hash, token, utf8, bytes) == 0;
+	return seal_passphrase(hash, token, passphrase, bytes) == 0;
 }
 
 /*

@@ -11,8 +11,9 @@
 #include "src/token.h"
 
 extern void passphrase_begin(const unsigned char *id);
+extern char *passphrase_normalize(const text *passphrase, size_t *bytes);
 extern bool passphrase_hash(unsigned char *hash, const BurnToken *token,
-							const char *utf8, size_t bytes);
+							const char *passphrase, size_t bytes);
 extern void passphrase_end(void);
 extern void passphrase_begin_alone(const unsigned char *id);
 extern void passphrase_end_alone(const unsigned char *id);

@@ -13,8 +13,8 @@
  *					created_at 8 || closed_at 8 || client_ip: family 1, mask 1, address 16)
  *
  * The nonce is 24 zero bytes: a key seals one note, once.  The passphrase's
- * hash is Argon2id (RFC 9106) of its UTF-8, 2 passes over 64 MiB, 1 lane, with
- * salt = H_16("burn_note slt v1", the token's first 39 bytes).
+ * hash is Argon2id (RFC 9106) of its UTF-8 in Unicode's normalization form C, 2 passes
+ * over 64 MiB, 1 lane, with salt = H_16("burn_note slt v1", the token's first 39 bytes).
  *
  * Times are microseconds since 2000-01-01 00:00 UTC, as timestamptz_send()
  * prints them.  family is 4, 6, or 0 for none; what an address does not fill

@@ -14,6 +14,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use BurnNote;
+use List::Util qw(sum0);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -115,7 +116,7 @@ SKIP:
 	my ($session, $pid) = session('on');
 
 	$session->query_safe(q(SELECT burn_create('x')));
-	skip 'a process of the same user may not be traced here', 9 unless defined memory_of($pid);
+	skip 'a process of the same user may not be traced here', 12 unless defined memory_of($pid);
 	pass('dumpable on, the control: it can be looked into');
 
 	my ($note, $passphrase) = ('the-note-of-dumpable', 'the-passphrase-of-dumpable');
@@ -147,6 +148,22 @@ SKIP:
 	$session->query_safe('SELECT count(*) FROM pg_class') for 1 .. 10;
 	my $later = memory_of($pid);
 	note "left ten statements later: $_ ", times_in($later, $text{$_}), ' times' foreach sort keys %text;
+
+	# A passphrase that is normalized: its code points, decomposed and composed. PostgreSQL's
+	# own normalize() is the control.
+	my ($accented, $control) =
+	  (q(repeat(U&'re\0301sume\0301-dumpable', 40)), q(repeat(U&'be\0301ne\0301-dumpable', 40)));
+	my @forms = map { pack 'V*', map { ord } split //, $_ }
+	  "s\x{e9}-dumpable", "\x{e9}sum", "sume\x{301}", "re\x{301}sum";
+	my @control_forms = map { pack 'V*', map { ord } split //, $_ } "be\x{301}n", "b\x{e9}n";
+	$token = $session->query_safe("SELECT burn_create('a note', NULL, $accented)");
+	is($session->query_safe("SELECT burn_read('$token', NULL, $accented)"), 'a note',
+		'a note whose passphrase is normalized is read');
+	$session->query_safe("SELECT normalize($control, NFC)");
+	$after = memory_of($pid);
+	cmp_ok(sum0(map { times_in($after, $_) } @control_forms), '>=', 1,
+		'the control: what PostgreSQL normalizes is left');
+	is(sum0(map { times_in($after, $_) } @forms), 0, 'nothing_of_ours_is_left: the code points of the passphrase');
 	$session->quit;
 
 	# The same with literals.

@@ -8,7 +8,7 @@
 
 The last two read `name = value` lines, as in vectors.txt, from standard input.
 --open takes token, database, created_at, sealed and fuse: the 44 bytes of
-burn_note.fuse as they lie in the heap page, in hex; and passphrase, its UTF-8 in hex,
+burn_note.fuse as they lie in the heap page, in hex; and passphrase, its UTF-8 in NFC, in hex,
 where the note has one. --derive takes token and,
 for the seal, outcome, created_at, closed_at and client_ip.
 
@@ -56,7 +56,7 @@ HEAD = """\
 #   attempts_allowed  < number
 #   flags             < number: 0 for text (in UTF-8), 1 for bytes, with a passphrase 2 more
 #   half              < 32 bytes: the half of the key that lies in the fuse
-#   passphrase        < 1 byte or more, in some blocks: its UTF-8
+#   passphrase        < 1 byte or more, in some blocks: its UTF-8 in NFC
 #   salt              > 16 bytes, as passphrase
 #   passphrase_hash   > 32 bytes, as passphrase: Argon2id 1.3, 2 passes, 64 MiB, 1 lane
 #   note              < 0 bytes or more
