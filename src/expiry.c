@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "src/expiry.h"
@@ -63,7 +64,8 @@ expiry_after(TimestampTz now, const Interval *expires_in)
 	if (expires - now > burn_max_ttl * USECS_PER_SEC)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a burn note cannot live longer than %d seconds", burn_max_ttl),
+				 errmsg("a burn note cannot live longer than %s",
+						GetConfigOptionByName("burn_note.max_ttl", NULL, false)),
 				 expires_in != NULL ?
 				 errhint("The limit is the setting burn_note.max_ttl.") :
 				 errhint("burn_note.default_ttl is above the limit, the setting burn_note.max_ttl.")));
