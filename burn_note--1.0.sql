@@ -313,22 +313,29 @@ COMMENT ON VIEW burn_stats IS
 -- rest is read as the caller, who gets NULL where he may not look.  Like
 -- burn_verify_receipt(), it is parsed with nothing but pg_catalog in the path, and so
 -- does not mind when the schema is renamed.
+--
+-- The facts come first, as an argument: they lock the tables, so that DROP EXTENSION
+-- waits until all is answered.  In the body they would be looked up after a while in
+-- which they may be dropped.
 
-CREATE FUNCTION burn_check_facts(
-	OUT preloaded boolean, OUT version text, OUT pending bigint, OUT overdue bigint)
+CREATE TYPE burn_facts AS (preloaded boolean, version text, pending bigint, overdue bigint);
+COMMENT ON TYPE burn_facts IS
+'what burn_check_facts() answers: is the library preloaded, its version, how many notes can be read, how many expired over an hour ago and were not swept';
+
+CREATE FUNCTION burn_check_facts() RETURNS burn_facts
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 REVOKE ALL ON FUNCTION burn_check_facts() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION burn_check_facts() TO @extowner@ WITH GRANT OPTION;
 GRANT EXECUTE ON FUNCTION burn_check_facts() TO pg_monitor;
-COMMENT ON FUNCTION burn_check_facts() IS
-'for burn_check(), whose callers need it: is the library preloaded, its version, how many notes can be read, how many expired over an hour ago and were not swept';
+COMMENT ON FUNCTION burn_check_facts() IS 'for burn_check(), whose callers need it: what only the library knows';
 
 SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-CREATE FUNCTION @extschema@.burn_check(OUT "check" text, OUT ok boolean, OUT detail text) RETURNS SETOF record
+CREATE FUNCTION @extschema@.burn_check(facts @extschema@.burn_facts DEFAULT @extschema@.burn_check_facts(),
+		OUT "check" text, OUT ok boolean, OUT detail text) RETURNS SETOF record
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
 BEGIN ATOMIC
-	WITH facts AS (
-		SELECT * FROM @extschema@.burn_check_facts()
+	WITH known AS (
+		SELECT (facts).*
 	), setting AS (
 		-- this session's, and what other roles' sessions in this database begin with
 		SELECT name, setting AS value, '' AS holder FROM pg_settings
@@ -410,6 +417,17 @@ BEGIN ATOMIC
 				LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = key
 				WHERE attname IS NULL OR attname IN ('fuse', 'sealed'))
 		UNION ALL
+		SELECT 'the index ' || indexrelid::regclass || ' is not valid: unless REINDEX CONCURRENTLY is at work, DROP it if its name ends in _ccnew or _ccold, else REINDEX it'
+		FROM pg_index JOIN own ON indrelid = own.oid WHERE NOT (indisvalid AND indisready AND indislive)
+		UNION ALL
+		-- without those of the other tables, burn_check_facts() refuses
+		SELECT 'burn_attempt has no btree index on id alone, or one that is not valid or not of all rows'
+		WHERE NOT EXISTS (SELECT FROM pg_index JOIN pg_class AS i ON i.oid = indexrelid JOIN pg_am AS am ON am.oid = relam
+			WHERE indrelid = '@extschema@.burn_attempt'::regclass AND amname = 'btree'
+				AND indisvalid AND indisready AND indislive AND indnatts = 1
+				AND coalesce(pg_get_expr(indpred, indrelid), '(id IS NOT NULL)') = '(id IS NOT NULL)'
+				AND indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid = indrelid AND attname = 'id'))
+		UNION ALL
 		SELECT 'ANALYZE copies burn_note.' || attname FROM pg_attribute
 		WHERE attrelid = '@extschema@.burn_note'::regclass AND attname IN ('fuse', 'sealed') AND coalesce(attstattarget, -1) <> 0
 		UNION ALL
@@ -418,6 +436,12 @@ BEGIN ATOMIC
 	), standby AS (
 		SELECT application_name, sync_state FROM pg_stat_replication AS r
 		WHERE NOT EXISTS (SELECT FROM pg_replication_slots AS s WHERE s.active_pid = r.pid AND slot_type = 'logical')
+	), synchronous AS (
+		-- how many must confirm, and of how many names; 'a, b' stands for FIRST 1 (a, b)
+		SELECT value, coalesce(part[2]::bigint, 1) AS wanted, lower(part[1]) = 'any' AS by_quorum,
+			coalesce(part[3], value) AS names
+		FROM (SELECT value, regexp_match(value, '^\s*(?:(any|first)\s+)?(\d+)\s*\((.*)\)\s*$', 'i') AS part FROM setting
+			WHERE name = 'synchronous_standby_names' AND value ~ '\S' AND NOT pg_is_in_recovery()) AS parsed
 	)
 	-- A check is its name; what is wrong, NULL if nothing; what that weakens and what to
 	-- do; whether the caller may not see it; what to say if nothing is wrong.
@@ -426,23 +450,24 @@ BEGIN ATOMIC
 		CASE WHEN wrong IS NOT NULL THEN wrong || '. ' || advice
 			WHEN hidden THEN 'You may not see it. It takes the rights of pg_read_all_settings and pg_read_all_stats, as pg_monitor has them.'
 			ELSE fine END
-	FROM facts, LATERAL (VALUES
+	FROM known, LATERAL (VALUES
 		('preloaded',
-			CASE WHEN NOT preloaded THEN 'burn_note is not in shared_preload_libraries' END,
+			CASE WHEN NOT preloaded THEN concat('burn_note is not in shared_preload_libraries',
+				', and statements are written down: ' || (SELECT settings FROM weak WHERE checked = 'statements')) END,
 			'Sealed: what a session logs before its first call of burn_note is not redacted. Witnessed: nothing is swept uncalled. Put it there, last, and restart.',
 			false, 'burn_note is in shared_preload_libraries'),
 		('preload order',
-			CASE WHEN NOT preloaded THEN 'burn_note is not preloaded'
-				WHEN EXISTS (SELECT FROM earlier) THEN
-					(SELECT 'loaded after burn_note: ' || string_agg(DISTINCT library, ', ')
-						FROM listed WHERE library NOT IN (SELECT library FROM earlier)) END,
+			CASE WHEN EXISTS (SELECT FROM earlier) THEN
+				(SELECT 'loaded after burn_note: ' || string_agg(DISTINCT library, ', ')
+					FROM listed WHERE library NOT IN (SELECT library FROM earlier)) END,
 			'Sealed: what is loaded later logs what burn_note has not redacted. Put burn_note last into shared_preload_libraries, and nothing into session_preload_libraries and local_preload_libraries.',
-			NOT EXISTS (SELECT FROM earlier), 'nothing is loaded after burn_note'),
+			preloaded AND NOT EXISTS (SELECT FROM earlier),
+			CASE WHEN preloaded THEN 'nothing is loaded after burn_note' ELSE 'see preloaded' END),
 		('redaction',
-			CASE WHEN preloaded THEN (SELECT settings FROM weak WHERE checked = 'redaction') ELSE 'burn_note is not preloaded' END
+			(SELECT settings FROM weak WHERE checked = 'redaction')
 				|| ', and statements are written down: ' || (SELECT settings FROM weak WHERE checked = 'statements'),
-			'Sealed: notes and tokens that stand in a statement, or make it fail, go with it. Preload burn_note and set burn_note.redact to on, or change those settings.',
-			false, 'what has a note or a token is redacted, or nothing is written down'),
+			'Sealed: notes and tokens that stand in a statement, or make it fail, go with it. Set burn_note.redact to on, or change those settings.',
+			false, CASE WHEN preloaded THEN 'what has a note or a token is redacted, or nothing is written down' ELSE 'see preloaded' END),
 		('core files',
 			(SELECT settings FROM weak WHERE checked = 'core files'),
 			'Sealed: the core file of a backend has the notes that it handled. Set it to off.',
@@ -466,13 +491,25 @@ BEGIN ATOMIC
 				UNION ALL
 				SELECT format('the inactive slot %s keeps WAL from %s on', slot_name, restart_lsn) FROM pg_replication_slots
 				WHERE NOT active AND restart_lsn IS NOT NULL) AS kept),
-			'Gone: WAL from before a burn, with a base backup and the token, opens the note again. Keep neither longer than you need, and drop slots that nobody uses.',
-			false, 'WAL is neither archived nor kept for an inactive slot'),
+			'Gone: WAL from before a burn, with the token, opens the note again. Keep it, and base backups, no longer than you need, and drop slots that nobody uses.',
+			false, 'WAL is neither archived nor kept for an inactive slot; pg_wal has the key halves of burned notes until its files are overwritten'),
 		('standbys',
 			(SELECT 'not synchronous: ' || string_agg(application_name, ', ' ORDER BY application_name) FROM standby
 				WHERE sync_state IN ('async', 'potential')),
 			'Gone: failing over to it can bring back what was read last. Name it in synchronous_standby_names, or do not fail over to it.',
 			EXISTS (SELECT FROM standby WHERE sync_state IS NULL), 'no standby is asynchronous'),
+		('missing standbys',
+			(SELECT format('synchronous standbys that stream: %s of %s', there, wanted) FROM synchronous,
+				(SELECT count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) AS there, count(*) FILTER (WHERE sync_state IS NULL) AS unseen
+					FROM standby) AS counted
+				WHERE there < wanted AND unseen = 0),
+			'Until they are back, reading is an error, UB004, that burns nothing. Start them, or change synchronous_standby_names. (One that stops answering while a note is burned has its reader wait: statement_timeout and a cancel end that, lock_timeout does not.)',
+			EXISTS (SELECT FROM standby WHERE sync_state IS NULL), 'as many standbys stream as have to confirm'),
+		('quorum',
+			(SELECT 'synchronous_standby_names is ' || value FROM synchronous
+				WHERE by_quorum AND (names ~ '\*' OR wanted < regexp_count(names, '"(?:[^"]|"")*"|[^\s,"]+'))),
+			'Gone: failing over to one that had not confirmed can bring back what was read last. Promote the one with the highest pg_last_wal_receive_lsn(), or have all confirm.',
+			false, 'no standby may lag behind a quorum'),
 		('publications',
 			(SELECT string_agg(format('%s publishes %s', pubname, tablename), ', ' ORDER BY pubname, tablename)
 				FROM pg_publication_tables JOIN pg_namespace AS n ON nspname = schemaname
@@ -500,15 +537,14 @@ BEGIN ATOMIC
 			CASE WHEN overdue > 0 THEN 'notes that expired over an hour ago and were not swept: ' || overdue END,
 			'Witnessed: they have no receipt yet. Preload burn_note and name this database in burn_note.databases, or call burn_purge() until it answers 0, every minute or so.',
 			false, 'no note waits to be swept'),
-		('pending notes',
-			CASE WHEN pending > 0 THEN 'notes that wait to be read: ' || pending END,
-			'pg_dump leaves them behind. Before you move by dump, let them be read or expire; pg_upgrade and standbys carry them.',
-			false, 'pg_dump leaves no note behind')
+		-- no weakness, but who is about to move by dump should know
+		('pending notes', NULL, NULL, false,
+			format('notes that wait to be read: %s; pg_dump leaves them behind, pg_upgrade and standbys carry them', pending))
 		) AS checked (name, wrong, advice, hidden, fine);
 END;
 SELECT pg_catalog.set_config('search_path', '@extschema@, pg_temp', true);
-REVOKE ALL ON FUNCTION burn_check() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION burn_check() TO @extowner@ WITH GRANT OPTION;
-GRANT EXECUTE ON FUNCTION burn_check() TO pg_monitor;
-COMMENT ON FUNCTION burn_check() IS
+REVOKE ALL ON FUNCTION burn_check(burn_facts) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION burn_check(burn_facts) TO @extowner@ WITH GRANT OPTION;
+GRANT EXECUTE ON FUNCTION burn_check(burn_facts) TO pg_monitor;
+COMMENT ON FUNCTION burn_check(burn_facts) IS
 'what in this server''s set-up weakens a promise, and what to do about it: rows where ok is not true; NULL is what the caller may not see; call it where the notes are, as pg_monitor or a superuser';

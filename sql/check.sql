@@ -15,7 +15,7 @@ SET ROLE regress_burn_operator;
 SELECT FROM burn_check();
 SELECT burn_check_facts();
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION burn_check(), burn_check_facts() TO regress_burn_operator;
+GRANT EXECUTE ON FUNCTION burn_check(burn_facts), burn_check_facts() TO regress_burn_operator;
 SET ROLE regress_burn_operator;
 SELECT count(*) FROM burn_check();
 SELECT FROM burn_note;

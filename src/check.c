@@ -77,10 +77,12 @@ burn_check_facts(PG_FUNCTION_ARGS)
 	int64		pending = 0;
 	int64		overdue = 0;
 
+	/* First, since it locks the tables: DROP EXTENSION then waits for us. */
+	count_notes(fcinfo->flinfo->fn_oid, &pending, &overdue);
+
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	count_notes(fcinfo->flinfo->fn_oid, &pending, &overdue);
 	values[PRELOADED] = BoolGetDatum(burn_databases != NULL);
 	values[VERSION] = CStringGetTextDatum(BURN_VERSION);
 	values[PENDING] = Int64GetDatum(pending);

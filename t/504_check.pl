@@ -21,7 +21,7 @@ my $node = burn_node('checked',
 	fsync = on
 	CONF
 $node->safe_psql('postgres', 'CREATE ROLE web; CREATE ROLE nobody LOGIN; CREATE ROLE monitor LOGIN IN ROLE pg_monitor;
-	GRANT EXECUTE ON FUNCTION burn_check(), burn_check_facts() TO nobody');
+	GRANT EXECUTE ON FUNCTION burn_check(burn_facts), burn_check_facts() TO nobody');
 
 # Rows of burn_check() after the statements in $before: "name: detail" of those that are
 # not ok, or, where ok is given, of those with that ok.
@@ -42,7 +42,7 @@ sub weakens
 	my ($check, $do, $undo, $says) = @_;
 	my $name = "$check: $do" =~ s/\s+/ /gr;
 
-	like(found($node, $do), qr/\A\Q$check\E: [^\n]*$says[^\n]*\. (?:[A-Z]\w+: |All four: |pg_dump )[^\n]+\z/, $name);
+	like(found($node, $do), qr/\A\Q$check\E: [^\n]*$says[^\n]*\. (?:[A-Z]\w+: |All four: )[^\n]+\z/, $name);
 	is(found($node, $undo), '', "$name, undone");
 	return;
 }
@@ -99,10 +99,17 @@ weakens('preload order', 'ALTER ROLE web IN DATABASE postgres SET local_preload_
 harmless('ALTER ROLE web SET session_preload_libraries = auto_explain', 'ALTER ROLE web RESET ALL');
 
 my $plain = burn_node('unpreloaded', conf => "fsync = on\nlog_statement = none\n");
-is(join(',', found($plain, '') =~ /^(\w[\w ]*):/mg), 'preloaded,preload order,redaction', 'not_preloaded');
-like(found($plain, ''), qr/^redaction: burn_note is not preloaded, and statements are written down: log_min_error_statement = error\. /m,
-	'without_redaction_failing_statements_are_written_down');
-unlike(found($plain, 'SET log_min_error_statement = panic'), qr/^redaction:/m, 'unless_nothing_is');
+like(found($plain, ''),
+	qr/\Apreloaded: burn_note is not in shared_preload_libraries, and statements are written down: log_min_error_statement = error\. [^\n]+\z/,
+	'an_unpreloaded_server_has_one_thing_to_mend');
+like(found($plain, 'SET log_min_error_statement = panic'), qr/\Apreloaded: burn_note is not in shared_preload_libraries\. [^\n]+\z/,
+	'it_does_not_say_that_statements_are_written_down_where_none_is');
+is(found($plain, '', ok => 'true') =~ s/^(?!pre|red).*\n?//mgr, "preload order: see preloaded\nredaction: see preloaded\n",
+	'and_what_depends_on_it_refers_to_it');
+is($plain->safe_psql('postgres', q(GRANT EXECUTE ON FUNCTION burn_check(burn_facts), burn_check_facts() TO PUBLIC; CREATE ROLE nobody LOGIN)), '', 'for_a_role');
+is(found($plain, '', role => 'nobody', ok => 'NULL'), '', 'that_may_look_at_no_setting_this_is_no_secret');
+like(found($plain, 'LOAD $$burn_note$$; SET burn_note.redact = off'), qr/\Apreloaded: [^\n]+\nredaction: burn_note.redact = off, and [^\n]+\z/,
+	'redaction_that_is_off_is_a_second_thing');
 $plain->stop;
 
 # Redaction, core files
@@ -175,10 +182,52 @@ $node->append_conf('postgresql.conf', "synchronous_standby_names = 'other, stand
 $node->reload;
 $node->poll_query_until('postgres', "SELECT sync_state = 'sync' FROM pg_stat_replication") or die 'not synchronous';
 is(found($node, ''), '', 'a_synchronous_standby');
-$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
-$node->reload;
+
+# Sets synchronous_standby_names, and waits until the standby's state follows.
+sub synchronize
+{
+	my ($names, $state) = @_;
+
+	$node->append_conf('postgresql.conf', "synchronous_standby_names = '$names'");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = '$names'
+		AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state <> '$state')") or die "$names is not in force";
+	return;
+}
+
+my $missing = qr/\Amissing standbys: synchronous standbys that stream: 1 of 2\. Until they are back, [^\n]+UB004[^\n]+\z/;
+foreach my $names ('2 (other, standby)', 'FIRST 2(standby,other)')
+{
+	synchronize($names, 'sync');
+	like(found($node, ''), $missing, "fewer_standbys_than_must_confirm: $names");
+}
+like(found($node, '', role => 'monitor'), $missing, 'which_pg_monitor_may_see');
+like(found($node, '', role => 'nobody', ok => 'NULL'), qr/^missing standbys: You may not see it/m, 'and_not_everybody');
+is(found($node, '', role => 'nobody'), '', 'who_is_told_nothing_wrong');
+synchronize('ANY 2 ("other, too", standby)', 'quorum');
+like(found($node, ''), $missing, 'fewer_than_a_quorum');
+foreach my $names ('ANY 1 (other, standby)', 'any 1 ("a ""b"", c", standby)', 'Any  1 (*)')
+{
+	synchronize($names, 'quorum');
+	like(found($node, '', role => $_), qr/\Aquorum: synchronous_standby_names is \Q$names\E\. Gone: [^\n]+\z/, "$_ sees a quorum: $names")
+	  foreach 'monitor', 'nobody';
+}
+synchronize('ANY 1 (standby)', 'quorum');
+is(found($node, ''), '', 'a_quorum_of_all_is_none');
+
+$standby->append_conf('postgresql.conf', "synchronous_standby_names = 'other'");
+$standby->reload;
+$standby->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = 'other'") or die 'not reloaded';
+is(found($standby, ''), '', 'a_standby_waits_for_nobody');
+
+synchronize('standby', 'sync');
 $standby->stop;
 $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM pg_stat_replication') or die 'still there';
+like(found($node, '', role => 'nobody'), qr/\Amissing standbys: synchronous standbys that stream: 0 of 1\. [^\n]+\z/,
+	'that_none_is_there_everybody_may_see');
+$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$node->reload;
+$node->poll_query_until('postgres', "SELECT current_setting('synchronous_standby_names') = ''") or die 'not reloaded';
 
 # who decodes is no standby
 my $decoder = IPC::Run::start([ 'pg_recvlogical', '--dbname', $node->connstr('postgres'), '--slot', 'decoder',
@@ -240,6 +289,28 @@ weakens('tables', 'ALTER TABLE burn_note ALTER fuse SET STATISTICS -1',
 	'ALTER TABLE burn_note ALTER fuse SET STATISTICS 0', 'ANALYZE copies burn_note.fuse');
 weakens('tables', 'CREATE STATISTICS s ON id, sealed FROM burn_note', 'DROP STATISTICS s', 'the statistics s of burn_note');
 
+# Indexes. What a cancelled REINDEX CONCURRENTLY leaves behind:
+my $writer = $node->background_psql('postgres');
+$writer->query_safe(q(BEGIN; INSERT INTO burn_attempt VALUES ('00000000-0000-8000-8000-000000000000', now())));
+my $reindex = $node->background_psql('postgres', on_error_stop => 0);
+my $reindexer = $reindex->query('SELECT pg_backend_pid()');
+$reindex->query_until(qr/SENT/, "\\echo SENT\nREINDEX INDEX CONCURRENTLY burn_attempt_id_idx;\n\\echo :LAST_ERROR_SQLSTATE DONE\n");
+$node->poll_query_until('postgres', "SELECT wait_event = 'virtualxid' FROM pg_stat_activity WHERE pid = $reindexer")
+  or die 'REINDEX does not wait';
+$node->safe_psql('postgres', "SELECT pg_cancel_backend($reindexer)");
+like($reindex->query_until(qr/DONE/, ''), qr/57014 DONE/, 'REINDEX CONCURRENTLY is cancelled');
+$writer->query_safe('ROLLBACK');
+$writer->quit;
+$reindex->quit;
+my $left = qr/\Atables: the index burn_attempt_id_idx_ccnew is not valid: [^\n]*DROP it [^\n]+\z/;
+like(found($node, '', role => $_), $left, "$_ sees_an_index_that_is_not_valid") foreach 'monitor', 'nobody';
+is(found($node, 'DROP INDEX burn_attempt_id_idx_ccnew'), '', 'and_is_well_without_it');
+
+my $unfit = 'burn_attempt has no btree index on id alone, or one that is not valid or not of all rows';
+my $ours = 'CREATE INDEX burn_attempt_id_idx ON burn_attempt';
+weakens('tables', "DROP INDEX burn_attempt_id_idx; $_", "DROP INDEX burn_attempt_id_idx; $ours (id)", $unfit)
+  foreach "$ours (id) WHERE at > '2000-01-01'", "$ours USING hash (id)", "$ours ((id::text))", "$ours (at, id)", "$ours (id, at)";
+
 # Versions
 
 my $version = $node->safe_psql('postgres', q(SELECT extversion FROM pg_extension WHERE extname = 'burn_note'));
@@ -258,8 +329,28 @@ SKIP:
 # Notes
 
 my $token = create($node);
-weakens('pending notes', q(SELECT 'one is there'), "SELECT burn_read('$token')", 'notes that wait to be read: 1');
+is(found($node, ''), '', 'notes_that_wait_to_be_read_are_no_weakness');
+like(found($node, '', ok => 'true'), qr/^pending notes: notes that wait to be read: 1; pg_dump leaves them behind/m, 'but_are_told');
+$node->safe_psql('postgres', "SELECT burn_read('$token')");
 weakens('sweeping', q(INSERT INTO burn_note VALUES ('00000000-0000-8000-8000-000000000000', now(), 'void', '')),
 	q(DELETE FROM burn_note), 'were not swept: 1');
+
+# Dropping. burn_check() begins while the extension is there and goes on when it is gone:
+# it waits for the publications, and before that, if it looks at its own tables first, for them.
+
+$node->safe_psql('postgres', 'CREATE DATABASE dropped');
+$node->safe_psql('dropped', 'SET client_min_messages = error; CREATE EXTENSION burn_note CASCADE');
+my $dropper = $node->background_psql('dropped');
+$dropper->query_safe('BEGIN; LOCK TABLE pg_publication; DROP EXTENSION burn_note');
+my $checker = $node->background_psql('dropped', on_error_stop => 0);
+my $checking = $checker->query('SELECT pg_backend_pid()');
+$checker->query_until(qr/SENT/, "\\echo SENT\nSELECT FROM burn_check();\n\\echo :LAST_ERROR_SQLSTATE :LAST_ERROR_MESSAGE DONE\n");
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE pid = $checking AND NOT granted")
+  or die 'burn_check() does not wait';
+$dropper->query_safe('COMMIT');
+like($checker->query_until(qr/DONE/, ''), qr/^42P01 table "burn_note" of extension burn_note does not exist DONE$/m,
+	'who_asks_while_the_extension_is_dropped_is_told_that');
+$checker->quit;
+$dropper->quit;
 
 done_testing();
