@@ -267,7 +267,7 @@ END $script$;
 REVOKE ALL ON FUNCTION burn_verify_receipt(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION burn_verify_receipt(text) TO @extowner@ WITH GRANT OPTION;
 COMMENT ON FUNCTION burn_verify_receipt(text) IS
-'true if the receipt''s outcome, times and client_ip are what burn_note wrote for this token or receipt token, false if they were altered; NULL if the note has no sealed receipt; says nothing of peer and actor';
+'true if the seal fits the receipt''s outcome, times and client_ip, false if not; NULL if the note has no sealed receipt; says nothing of peer and actor, nor against who has the token or receipt token and may INSERT receipts';
 
 -- Purging.
 
