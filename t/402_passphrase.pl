@@ -1,6 +1,7 @@
 # Passphrases under load and under attack: a crowd of guesses stays within bounds and is
-# counted exactly; waiting for a hashing place costs nothing; neither a rollback nor a
-# crash refunds an attempt or undoes a revoking. And notes of bytes at their limit.
+# counted exactly; waiting for a hashing place costs nothing, nor does a hash for which
+# there is no memory; neither a rollback nor a crash refunds an attempt or undoes a
+# revoking. And notes of bytes at their limit.
 
 use strict;
 use warnings;
@@ -10,12 +11,11 @@ use lib $FindBin::RealBin;
 
 use Burn qw(new_node control_node sqlstate answer_of);
 use BurnNote qw(kill_backend);
+use HashGate qw(start_with_gate hold wait_until_held release let_fail let_succeed);
 use IPC::Run ();
-use List::Util qw(max min sum0);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
 
 use constant {
 	GUESSERS => 100,
@@ -24,7 +24,6 @@ use constant {
 	HASH_MIB => 64,
 	SLACK_MIB => 200,      # of all guessers together, beside their hashes: 2 each, catalogs mostly
 	STARTING_LINE => 1,    # an advisory lock
-	CATCHES => 60,         # tries to stop a backend that hashes
 };
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
@@ -43,7 +42,7 @@ sub start_node
 		burn_note.dumpable = on    # memory() looks at the sessions,
 		burn_note.redact = off     # and others into the log
 		CONF
-	$node->start;
+	start_with_gate($node);
 	$node->safe_psql('postgres', 'CREATE EXTENSION burn_note CASCADE');
 	return $node;
 }
@@ -83,7 +82,8 @@ sub start_psql
 
 	append_to_file("$dir/$name.sql", $script);
 	return IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-f', "$dir/$name.sql" ],
-		'<', '/dev/null', '>', "$dir/$name.out", '2>', "$dir/$name.err");
+		'<', '/dev/null', '>', "$dir/$name.out", '2>', "$dir/$name.err",
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 }
 
 # The memory, in MiB, that these processes have for themselves
@@ -102,50 +102,6 @@ sub memory
 	return $kib / 1024;
 }
 
-sub percentile
-{
-	my ($percent, @values) = @_;
-	@values = sort { $a <=> $b } @values;
-	return $values[ min($#values, int(@values * $percent / 100)) ];
-}
-
-# A psql script that times SELECT 1, and creating and reading a note without a
-# passphrase, over and over until there is a row in the table "over"
-my $probe = "\\o /dev/null\nSELECT burn_read(burn_create('x'));\n" . (<<~'SQL' x 3000);
-	\timing on
-	SELECT 1;
-	SELECT burn_create('x') AS token \gset
-	SELECT burn_read(:'token');
-	\timing off
-	SELECT count(*) > 0 AS over, pg_sleep(0.003) FROM over \gset
-	\if :over
-		\q
-	\endif
-	SQL
-
-# Ends a probe and returns how many rounds it made, their worst p99 and a sentence on them
-sub latency
-{
-	my ($node, $name, $psql) = @_;
-
-	$node->safe_psql('postgres', 'INSERT INTO over VALUES (1)');
-	$psql->finish;
-	$node->safe_psql('postgres', 'TRUNCATE over');
-	is(slurp_file("$dir/$name.err"), '', "$name: every other query is answered");
-
-	my @ms = slurp_file("$dir/$name.out") =~ /^Time: ([\d.]+) ms/mg;
-	my (@select, @note);
-	while (my ($select, $create, $read) = splice(@ms, 0, 3))
-	{
-		last unless defined $read;
-		push @select, $select;
-		push @note, $create + $read;
-	}
-	my $text = sprintf '%s: %d rounds; SELECT 1 median %.2f ms, p99 %.2f ms; create + read median %.2f ms, p99 %.2f ms',
-	  $name, scalar @select, map { (percentile(50, @$_), percentile(99, @$_)) } \@select, \@note;
-	return (scalar @select, max(percentile(99, @select), percentile(99, @note)), $text);
-}
-
 # ----------
 # A hundred wrong passphrases at once
 # ----------
@@ -157,16 +113,11 @@ sub a_hundred_guesses_at_once
 
 	$node->safe_psql(
 		'postgres', <<~SQL);
-		CREATE TABLE over (n int);
 		SET burn_note.max_attempts = 100;
 		CREATE TABLE target AS SELECT n, burn_create('a note', NULL, 'right') AS token
 			FROM generate_series(0, ${\ NOTES} - 1) AS n;
 		SQL
 	my @tokens = split /\n/, $node->safe_psql('postgres', 'SELECT token FROM target ORDER BY n');
-
-	my $idle = start_psql($node, 'without guesses', $probe);
-	usleep(1_500_000);
-	note((latency($node, 'without guesses', $idle))[2]);
 
 	# each has read a note before, so that what its caches take is not counted
 	my $watcher = $node->background_psql('postgres');
@@ -188,36 +139,24 @@ sub a_hundred_guesses_at_once
 	is(scalar @pids, GUESSERS, 'a hundred sessions are at the starting line');
 	my $before = memory(@pids);
 
-	my $other = start_psql($node, 'beside the guesses', $probe);
-	my $started = time;
-	my ($peak, $hashing, $waiting, $samples) = (0, 0, 0, 0);
+	# the first have their hashes' memory, and everybody else waits
+	hold($_) foreach @pids;
 	$watcher->query_safe("SELECT pg_advisory_unlock($line)");
-	for (;;)
-	{
-		my ($granted, $queued, $left) = split /\|/, $watcher->query_safe(
-			"SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted),
-				(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'guesser') $places");
-		last if $left == 0;
-		$hashing = max($hashing, $granted);
-		$waiting = max($waiting, $queued);
-		$peak = max($peak, memory(@pids));
-		$samples++;
-	}
-	my $took = time - $started;
-	$_->finish foreach @guessers;
-	my ($rounds, $p99, $text) = latency($node, 'beside the guesses', $other);
-	my $growth = $peak - $before;
-
-	note(sprintf '%d guesses took %.1f s; %d samples: at most %d hashed at once, %d waited; memory grew from %.0f by at most %.0f MiB',
-		GUESSERS, $took, $samples, $hashing, $waiting, $before, $growth);
-	note($text);
-	cmp_ok($samples, '>', 10, 'the crowd was watched');
-	cmp_ok($hashing, '<=', PLACES, 'at_most_four_hash_at_once');
-	cmp_ok($waiting, '>', GUESSERS / 2, 'most of the crowd had to wait');
-	cmp_ok($growth, '>', HASH_MIB / 2, 'hashes are seen in the memory');
+	$node->poll_query_until('postgres',
+		"SELECT count(*) FILTER (WHERE NOT granted) = ${\ (GUESSERS - PLACES)} $places")
+	  or die 'not everybody else waits for a place';
+	my @hashing = split /\n/, $watcher->query_safe("SELECT pid $places AND granted");
+	is(scalar @hashing, PLACES, 'at_most_four_hash_at_once');
+	wait_until_held($_) foreach @hashing;
+	my $growth = memory(@pids) - $before;
+	note(sprintf 'memory grew from %.0f by %.0f MiB', $before, $growth);
+	cmp_ok($growth, '>', (PLACES - 1) * HASH_MIB, 'hashes are seen in the memory');
 	cmp_ok($growth, '<=', PLACES * HASH_MIB + SLACK_MIB, 'memory_stays_within_four_hashes');
-	cmp_ok($rounds, '>', 20, 'other queries were answered meanwhile');
-	cmp_ok($p99, '<', 2000, 'other_queries_are_not_held_up');
+	is(answer_of($node, "SELECT 1, burn_read(burn_create('plain'))"), '1|plain', 'other_queries_are_not_held_up');
+	is($watcher->query_safe('SELECT sum(100 - attempts_left) FROM target, burn_status(token)'),
+		PLACES, 'who_waits_has_spent_no_attempt');
+	release(@pids);
+	$_->finish foreach @guessers;
 
 	my @said = map { slurp_file("$dir/guesser $_.out") } 1 .. GUESSERS;
 	is((grep { /\nt\n\z/ } @said) + 0, GUESSERS, 'every_guess_is_answered_NULL');
@@ -242,41 +181,32 @@ sub a_hundred_guesses_at_once
 # Hashing places, all of them held
 # ----------
 
-# Whether a stopped backend hashes: it has a place, and does not wait, for its count to be
-# flushed say
-sub hashes
+# Lets the session try a passphrase, and holds its backend, whose id this returns, at
+# the end of the hash
+sub hold_hashing
 {
-	my ($node, $pid) = @_;
-	return $node->safe_psql('postgres', <<~SQL) eq '1';
-		SELECT count(*) $places AND granted AND pid = $pid AND
-			(SELECT wait_event IS NULL FROM pg_stat_activity AS a WHERE a.pid = $pid)
-		SQL
-}
-
-# When to stop a backend that was told to hash, in microseconds: a hash takes 87 ms where
-# nothing else runs, and begins later where much does
-sub catch_after
-{
-	my ($try) = @_;
-	return 30_000 * (1 + $try % 5);
-}
-
-# Lets the session try a passphrase, and stops its backend while it hashes
-sub stop_while_hashing
-{
-	my ($node, $session, $token) = @_;
+	my ($session, $token, $passphrase) = @_;
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 
-	foreach my $try (1 .. CATCHES)
-	{
-		$session->query_until(qr/guessing/, "\\echo guessing\n" . guess($token, 'wrong') . ";\n");
-		usleep(catch_after($try));
-		kill 'STOP', $pid;
-		return $pid if hashes($node, $pid);
-		kill 'CONT', $pid;
-		$session->query_safe('SELECT 1');
-	}
-	die 'no backend was caught hashing';
+	hold($pid);
+	$session->query_until(qr/guessing/, "\\echo guessing\n" . guess($token, $passphrase) . ";\n");
+	wait_until_held($pid);
+	return $pid;
+}
+
+# Lets the session try a passphrase, and waits until its backend, whose id this returns,
+# waits for others' hashes for the note
+sub let_wait
+{
+	my ($node, $session, $token, $passphrase) = @_;
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+
+	$session->query_until(qr/guessing/, "\\echo guessing\n" . guess($token, $passphrase) . ";\n");
+	$node->poll_query_until('postgres', <<~SQL) or die 'the guesser does not wait';
+		SELECT count(*) = 1 FROM pg_locks
+		WHERE locktype = 'advisory' AND database = 0 AND objsubid = 3 AND NOT granted AND pid = $pid
+		SQL
+	return $pid;
 }
 
 sub attempts_left
@@ -291,11 +221,11 @@ sub all_places_are_taken
 	my $token = create($node, 5);
 	my @held = map { create($node, 100) } 1 .. PLACES;
 	my @sessions = map { $node->background_psql('postgres', on_error_stop => 0) } @held;
-	my @stopped = map { stop_while_hashing($node, $sessions[$_], $held[$_]) } 0 .. $#held;
-	my @left = map { attempts_left($node, $_) } @held;
+	my @hashing = map { hold_hashing($sessions[$_], $held[$_], 'wrong') } 0 .. $#held;
 
 	is($node->safe_psql('postgres', "SELECT count(*) $places AND granted"), PLACES, 'all places are taken');
-	cmp_ok(max(@left), '<', 100, 'the_attempt_is_counted_before_the_hash');
+	is_deeply([ map { attempts_left($node, $_) } @held ], [ (99) x PLACES ],
+		'the_attempt_is_counted_before_the_hash');
 
 	foreach my $passphrase ('wrong', 'right')
 	{
@@ -324,7 +254,7 @@ sub all_places_are_taken
 	is(answer_of($node, "SET lock_timeout = '100ms'; SELECT burn_read('$token') IS NULL, burn_read(burn_create('plain'))"),
 		't|plain', 'what needs no hash needs no place');
 
-	kill 'CONT', @stopped;
+	release(@hashing);
 	is(answer_of($node, guess($token, 'right')), 'a note', 'then the right passphrase opens it');
 	$_->quit foreach @sessions;
 	return;
@@ -335,33 +265,71 @@ sub all_places_are_taken
 sub a_wrong_one_does_not_lock_out_a_right_one_in_flight
 {
 	my ($node) = @_;
-	my ($reader, $pid, $token);
+	my $token = create($node, 2);
+	my ($reader, $guesser) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
 
-	foreach my $try (1 .. CATCHES)
-	{
-		$token = create($node, 2);
-		$reader = $node->background_psql('postgres', on_error_stop => 0);
-		$pid = $reader->query_safe('SELECT pg_backend_pid()');
-		$reader->query_until(qr/reading/, "\\echo reading\n" . guess($token, 'right') . ";\n");
-		usleep(catch_after($try));
-		kill 'STOP', $pid;
-		last if hashes($node, $pid);
-		kill 'CONT', $pid;
-		$reader->quit;
-	}
+	my $pid = hold_hashing($reader, $token, 'right');
 	is(attempts_left($node, $token), 1, 'the right one is being hashed');
-
-	my $guesser = $node->background_psql('postgres', on_error_stop => 0);
-	$guesser->query_until(qr/guessing/, "\\echo guessing\n" . guess($token, 'wrong') . ";\n");
-	$node->poll_query_until('postgres',
-		"SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND database = 0 AND objsubid = 3 AND NOT granted")
-	  or die 'the guesser does not wait';
+	let_wait($node, $guesser, $token, 'wrong');
 	is(attempts_left($node, $token), 0, 'the wrong one has taken the last attempt');
 
-	kill 'CONT', $pid;
-	$node->poll_query_until('postgres', "SELECT state = 'read' FROM burn_status('$token')");
-	is(status($node, $token), 'read|', 'a_wrong_one_does_not_lock_out_a_right_one_in_flight');
+	release($pid);
+	is($reader->query_safe(''), 'a note', 'a_wrong_one_does_not_lock_out_a_right_one_in_flight');
 	$_->quit foreach $reader, $guesser;
+	is(status($node, $token), 'read|', 'and the note is read');
+	return;
+}
+
+# ----------
+# No memory for a hash
+# ----------
+
+sub without_memory_nothing_is_spent
+{
+	my ($node) = @_;
+	my $token = create($node, 2);
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe("\\set VERBOSITY sqlstate\nSELECT pg_backend_pid()");
+
+	let_fail($pid);
+	foreach my $statement (guess($token, 'right'), guess($token, 'wrong'), "SELECT burn_create('x', NULL, 'p')")
+	{
+		$session->{stderr} = '';
+		is($session->query($statement), '', 'without memory for a hash there is no answer');
+		like($session->{stderr}, qr/ERROR:  53200$/, 'but an error');
+	}
+	let_succeed($pid);
+	is(status($node, $token), 'sealed|2', 'without_memory_no_attempt_is_spent');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM burn_attempt WHERE id = burn_note_id('$token')"),
+		'0', 'nor_is_one_recorded');
+	is($session->query(guess($token, 'right')), 'a note', 'and_the_note_is_there_for_who_has_it_later');
+	$session->quit;
+	return;
+}
+
+# The last attempt is somebody's, whose hash may yet give it back.
+sub who_finds_no_attempt_left_waits_for_the_last_one
+{
+	my ($node) = @_;
+	my $token = create($node, 1);
+	my ($first, $second) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+
+	my $holder = hold_hashing($first, $token, 'right');
+	is(attempts_left($node, $token), 0, 'the first has the last attempt');
+	my $waiter = let_wait($node, $second, $token, 'right');
+
+	hold($waiter);
+	let_fail($holder);
+	release($holder);
+	wait_until_held($waiter);
+	is(attempts_left($node, $token), 0, 'who_waited_takes_the_attempt_that_is_given_back');
+	release($waiter);
+	is($second->query_safe(''), 'a note', 'and_gets_the_note');
+	$first->query('');
+	like($first->{stderr}, qr/out of memory/, 'the first got an error');
+	is(receipts($node, $token), 'r|t', 'there is one receipt');
+	let_succeed($holder);
+	$_->quit foreach $first, $second;
 	return;
 }
 
@@ -378,11 +346,12 @@ sub a_crash_refunds_nothing
 	{
 		my $before = attempts_left($node, $token);
 		my $session = $node->background_psql('postgres', on_error_stop => 0);
-		my $pid = stop_while_hashing($node, $session, $token);
+		my $pid = hold_hashing($session, $token, 'wrong');
 		my $counted = attempts_left($node, $token);
 
 		cmp_ok($counted, '<', $before, "$before left: the attempt is counted");
 		kill_backend($node, $pid);
+		release($pid);
 		eval { $session->quit };    # psql has noticed, and may be gone
 		is(attempts_left($node, $token), $counted, 'a_crash_while_hashing_does_not_refund_it');
 	}
@@ -493,6 +462,8 @@ sixteen_megabytes_are_exact($node);
 a_hundred_guesses_at_once($node);
 all_places_are_taken($node);
 a_wrong_one_does_not_lock_out_a_right_one_in_flight($node);
+without_memory_nothing_is_spent($node);
+who_finds_no_attempt_left_waits_for_the_last_one($node);
 a_crash_refunds_nothing($node);
 a_standby_knows($node);
 
