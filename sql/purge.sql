@@ -53,8 +53,9 @@ SELECT state, client_ip, burn_verify_receipt(:'token') FROM burn_status(:'token'
 
 -- receipts go when their retention has passed, counted from the expiry
 SELECT count(*) FROM burn_receipt;
-SET burn_note.receipt_retention = '1s';
+SET burn_note.receipt_retention = '1h';
 SELECT burn_purge();
+SET burn_note.receipt_retention = '1s';
 SELECT pg_sleep(1.1);
 SELECT burn_purge(4), burn_purge(), burn_purge();
 -- also those of notes that the same call, or the same statement, has ended

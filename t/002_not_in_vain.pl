@@ -16,8 +16,8 @@ use Test::More;
 
 my $node = burn_node('in_vain', init => { allows_streaming => 1 });
 
-# Ways to interrupt the backend that is inside of burn_read(), what its client is told,
-# and settings of its session.
+# Ways to interrupt the backend that is inside of burn_read(), and what its client is told.
+# A timeout, in milliseconds, is doubled until it does not come before the trigger.
 my @interruptions = (
 	{
 		name => 'cancel',
@@ -27,7 +27,7 @@ my @interruptions = (
 	{
 		name => 'statement_timeout',
 		sqlstate => '57014',
-		setting => "SET statement_timeout = '500ms'",
+		timeout => 250,
 		how => sub { },
 	},
 	{
@@ -45,12 +45,12 @@ my @interruptions = (
 # full, and ends with the first one.
 sub start_session
 {
-	my ($setting, $sql) = @_;
+	my ($timeout, $sql) = @_;
 	my $session =
 	  $node->background_psql('postgres', extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 
-	$session->query_safe($setting) if defined $setting;
+	$session->query_safe("SET statement_timeout = $timeout");
 	$session->query_until(qr/started/, "\\echo started\n$sql;\n");
 	return ($session, $pid);
 }
@@ -59,17 +59,20 @@ sub start_session
 # transaction block, and interrupts it in there. Returns the token.
 sub interrupt_in_trigger
 {
-	my ($interruption) = @_;
+	my ($interruption, $timeout) = @_;
+	$timeout //= $interruption->{timeout} // 0;
 	my $token = create($node);
-	my ($session, $pid) = start_session($interruption->{setting},
+	my ($session, $pid) = start_session($timeout,
 		"BEGIN; SELECT burn_read('$token', '${\FIRST_READER}'); SET CONSTRAINTS ALL IMMEDIATE");
 
 	# The timeout is on its way: there may be no time to look
 	$node->poll_query_until('postgres',
 		"SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid")
-	  unless defined $interruption->{setting};
+	  if $timeout == 0;
 	$interruption->{how}->($pid);
 	$session->{run}->finish;
+	return interrupt_in_trigger($interruption, 2 * $timeout)
+	  if $timeout > 0 && $session->{stderr} !~ /in the trigger/;
 
 	like($session->{stderr}, qr/$interruption->{sqlstate}: /, 'its client hears of it')
 	  if defined $interruption->{sqlstate};
@@ -79,6 +82,7 @@ sub interrupt_in_trigger
 $node->safe_psql('postgres', <<~'SQL');
 	CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
 	BEGIN
+		RAISE NOTICE 'in the trigger';
 		PERFORM pg_sleep(3600);
 		RETURN NULL;
 	END $$;

@@ -26,7 +26,7 @@ foreach my $end ('COMMIT', 'ROLLBACK')
 	foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 	{
 		is($node->safe_psql('postgres', <<~SQL), 'NULL', "$end PREPARED: prepared_winner_keeps_nobody_waiting, $level");
-			SET statement_timeout = '900ms';
+			SET statement_timeout = '3min';
 			BEGIN ISOLATION LEVEL $level;
 			SELECT coalesce(burn_read('$token'), 'NULL');
 			COMMIT;

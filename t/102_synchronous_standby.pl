@@ -166,7 +166,7 @@ $reader{terminate} = start_reader("SELECT burn_read('$tired{terminate}')");
 wait_until_they_wait(@reader{qw(cancel savepoint terminate)});
 $reader{timeout} = start_reader(<<~SQL);
 	SET synchronous_commit = off;
-	SET statement_timeout = '2s';
+	SET statement_timeout = '5s';
 	SELECT burn_read('$tired{timeout}');
 	SHOW synchronous_commit
 	SQL

@@ -198,7 +198,7 @@ BurnNote::kill_backend($node, $pid);
 ends($node, 'slower', $id, 'e', 'a_killed_worker_is_followed_by_another');
 
 ($id, $pid) = slow_sweep($node, 'slower');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 180000)");
 is_swept($node, 'postgres', 'a_terminated_worker_does_not_stop_the_sweeper');
 ends($node, 'slower', $id, 'e', 'a_terminated_worker_is_followed_by_another');
 
@@ -207,7 +207,7 @@ $node->safe_psql('postgres', 'DROP DATABASE slower');
 pass('a_database_can_be_dropped_while_it_is_swept');
 
 $pid = process($node, 'launcher');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 180000)");
 isnt(process($node, 'launcher'), $pid, 'a_terminated_launcher_is_followed_by_another');
 
 #

@@ -399,8 +399,7 @@ sub connect_caller
 sub connect_witness
 {
 	$witness = Wire->new($node);
-	$witness->ask(q{SET deadlock_timeout = '1ms'});
-	$witness->ask(q{SET lock_timeout = '5s'});    # if the caller found it first
+	$witness->ask(q{SET deadlock_timeout = '1ms'});    # the others' is an hour, so that it finds deadlocks
 	$witness->ask($wait);
 	return;
 }
@@ -418,7 +417,7 @@ sub connect_all
 # Waits until the caller waits for its lock.
 sub caller_waits
 {
-	for (1 .. 100 * $PostgreSQL::Test::Utils::timeout_default)
+	for (1 .. 1000 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		my ($waits) = $witness->ask("SELECT count(*) FROM pg_locks
 			WHERE pid = $caller->{pid} AND locktype = 'advisory' AND NOT granted");
@@ -426,6 +425,35 @@ sub caller_waits
 		usleep(1000);
 	}
 	die 'the call does not wait for its lock';
+}
+
+# Waits until the session has a LOG record behind that place in the log. What it says may
+# be redacted.
+sub wait_for_record
+{
+	my ($session, $log_end) = @_;
+
+	for (1 .. 1000 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if slurp_file(log_file(), $log_end) =~ /\[$session->{pid}\].* LOG:/;
+		usleep(1000);
+	}
+	die 'there is no such record';
+}
+
+# The log's end, once its collector has written what was logged until now.
+sub log_end
+{
+	my $before = -s log_file();
+
+	$witness->ask(q{DO $$ BEGIN RAISE LOG 'until here'; END $$});
+	wait_for_record($witness, $before);
+	return -s log_file();
+}
+
+sub log_file
+{
+	return $node->data_dir . '/log/server.log';
 }
 
 # What other sessions see of the caller, superusers' or its role's
@@ -441,9 +469,10 @@ sub look_at_activity
 # caller does.
 sub deadlock
 {
-	my ($setting) = @_;
+	my ($setting, $log_end) = @_;
 
-	usleep(50_000) if exists $settings{$setting}{deadlock_timeout};    # until it has said that it waits
+	# until it has looked for one in vain, and said that it waits
+	wait_for_record($caller, $log_end) if exists $settings{$setting}{deadlock_timeout};
 	look_at_activity();
 	die 'no deadlock' if eval { $witness->ask('SELECT pg_advisory_lock(' . OWNED . ')'); 1 };
 	$witness->ask($wait_no_more);
@@ -452,8 +481,10 @@ sub deadlock
 
 sub log_memory_contexts
 {
+	my $log_end = log_end();    # what the caller has logged comes before it
+
 	$witness->ask("SELECT pg_log_backend_memory_contexts($caller->{pid})");
-	usleep(10_000);    # no view tells when it has
+	wait_for_record($caller, $log_end);
 	$witness->ask($wait_no_more);
 	return;
 }
@@ -503,11 +534,12 @@ sub make_call
 	unshift @messages, query($way->{before}) if $way->{before};
 	push @messages, query($way->{after}) if $way->{after};
 	limit_memory(MEMORY) if $way->{little_memory};
+	my $log_end = $way->{meanwhile} ? log_end() : undef;
 	$caller->send(join '', map { ref ? query($_->[1]) : $_ } @messages);
 	if ($way->{meanwhile})
 	{
 		caller_waits();
-		$way->{meanwhile}->($setting);
+		$way->{meanwhile}->($setting, $log_end);
 	}
 
 	my $closed;
@@ -527,6 +559,10 @@ sub make_call
 		$closed = $answer->{closed} and last;
 	}
 	limit_memory('unlimited') if $way->{little_memory};
+	until (!$way->{before} || $closed || eval { $caller->ask($way->{after}); 1 })
+	{
+		eval { $caller->ask('ROLLBACK') };    # the timeout has hit what was to end it
+	}
 	$witness->ask($wait) if $way->{meanwhile} && !$closed;
 	return $closed ? reconnect($setting) : look_at_activity();
 }
@@ -593,6 +629,7 @@ sub start_server
 		pg_stat_statements.max = 100000
 		shared_buffers = 32MB
 		restart_after_crash = on
+		deadlock_timeout = '1h'
 		CONF
 	$node->start;
 	$node->safe_psql('postgres', join ";\n",

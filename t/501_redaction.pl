@@ -509,7 +509,7 @@ my %cases = (
 		$session->{run}->pump_nb;
 		wait_for("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid");
 		my $seen = activity();
-		$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+		$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 180000)");
 		$session->{run}->kill_kill;
 		return ($seen);
 	},
@@ -520,7 +520,7 @@ my %cases = (
 		$session->{run}->pump_nb;
 		wait_for("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid");
 		my $seen = activity();
-		$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+		$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 180000)");
 		$session->{run}->kill_kill;
 		return ($seen);
 	},
@@ -562,11 +562,11 @@ my %cases = (
 	deadlock_of_another_session => sub {
 		my ($marker) = @_;
 		my %sizes = log_sizes();
-		my ($session, $pid) = session("SET deadlock_timeout = '10ms'; SELECT pg_advisory_lock(2)");
+		my ($session, $pid) = session("SET deadlock_timeout = '1h'; SELECT pg_advisory_lock(2)");
 		my ($victim) = session("SET deadlock_timeout = '10ms'; SELECT pg_advisory_lock(1)");
 		$session->{stdin} .= "SELECT burn_create('$marker'), pg_advisory_lock(1);\n";
 		$session->{run}->pump_nb;
-		wait_for("SELECT wait_event_type = 'Lock' AND now() - query_start > '0.1 s' FROM pg_stat_activity WHERE pid = $pid");
+		wait_for("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $pid");
 		$victim->query('SELECT pg_advisory_lock(2)');
 		like(stderr_since(%sizes), qr/ 40P01 ERROR:  deadlock detected/, 'a deadlock is detected, by the other session');
 		like(stderr_since(%sizes), qr/Process $pid: \Q$HIDDEN\E/, 'whose record is not redacted')
@@ -588,7 +588,7 @@ my %cases = (
 			last if slurp_file($log, $sizes{$log}) =~ /all server processes terminated/;
 			usleep(100_000);
 		}
-		$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'no recovery';
+		wait_until_it_accepts($node);
 		$session->{run}->kill_kill;
 		like(stderr_since(%sizes), qr/Failed process was running: \Q$HIDDEN\E/, 'the postmaster reports the crash')
 		  if $node->safe_psql('postgres', 'SHOW burn_note.redact') eq 'on';
@@ -720,12 +720,12 @@ isnt($node->psql('postgres', q(SET burn_note.redact = 'off'), extra_params => [ 
 {
 	my %sizes = log_sizes();
 	$node->psql('postgres', q(SELECT burn_read('bad token')));
-	$node->psql('postgres', q(SET statement_timeout = '50ms'; SELECT burn_create('x'), pg_sleep(60)));
+	$node->psql('postgres', q(SET statement_timeout = '1s'; SELECT burn_create('x'), pg_sleep(600)));
 	my ($session, $pid) = session('SELECT');
 	$session->{stdin} .= "SELECT burn_create('x'), pg_sleep(60);\n";
 	$session->{run}->pump_nb;
 	wait_for("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid");
-	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 180000)");
 	$session->{run}->kill_kill;
 
 	settle();

@@ -8,6 +8,7 @@ package Burn;
 use strict;
 use warnings;
 
+use BurnNote ();
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
