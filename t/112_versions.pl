@@ -31,6 +31,22 @@ SKIP:
 	like(slurp_file($node->logfile), qr/FATAL:  $required/, 'and_says_why');
 }
 
+# The minors that src/compat.h asks for, as README and META.json say them
+{
+	my $compat = slurp_file("$FindBin::RealBin/../src/compat.h");
+	my $readme = slurp_file("$FindBin::RealBin/../README.md");
+	my $meta = slurp_file("$FindBin::RealBin/../META.json");
+	my %first = map { int($_ / 10000) => $_ % 10000 } $compat =~ /^#define SERVER_VERSION_MIN (\d+)$/mg;
+	my ($too_new) = $compat =~ /PG_VERSION_NUM >= (\d+)0000\n#error/;
+	my ($range) = $meta =~ /"PostgreSQL": "([^"]+)"/;
+
+	is(join(' ', map { "$_.$first{$_}" } sort keys %first), '15.13 16.9 17.5', 'compat_h_has_the_first_minors');
+	like($readme, qr/^PostgreSQL \Q15.$first{'15'}, 17.$first{'17'}, 18.0, 19.0\E and later/m, 'README_says_them');
+	is($range, join(', ', ">= 15.$first{15}.0",
+			map { my $major = $_; map { "!= $major.$_.0" } 0 .. $first{$major} - 1 } 16, 17)
+		  . ", < $too_new.0.0", 'and_so_does_META_json');
+}
+
 # ----------
 # Tables of an earlier version
 # ----------
