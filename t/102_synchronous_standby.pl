@@ -203,6 +203,16 @@ is(answer_of($primary, "SELECT client_ip FROM burn_status('$tired{cancel}')"),
 	'192.0.2.2', 'the_receipt_says_who_waited');
 is(locally('SELECT count(*) FROM burn_note'), '0', 'no_row_is_left');
 
+# Who is tired of waiting for a revoking is told that the note may come back.
+my $unsure = locally(q{SELECT burn_create('unsure')});
+$reader{revoke} = start_reader("SELECT burn_revoke('$unsure')");
+wait_until_they_wait($reader{revoke});
+$primary->safe_psql('postgres', "SELECT pg_cancel_backend($reader{revoke}{pid})");
+is(finish_reader($reader{revoke}), '58030', 'a_revoking_that_nobody_confirmed_is_58030');
+is(ending($primary, $unsure), 'revoked|t', 'and_revoked_all_the_same');
+is(locally("SELECT burn_read('$unsure')"), 'NULL', 'nobody_reads_it_here');
+is(locally("SELECT outcome FROM burn_receipt WHERE id = burn_note_id('$unsure')"), 'v', 'its_receipt_says_revoked');
+
 synchronous('standby');
 $primary->wait_for_catchup($standby);
 is(join(',', map { ending($standby, $_) } @tired{@ways}),
