@@ -15,7 +15,12 @@ from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 from burn_note.files import File
+from playwright.sync_api import expect
 from stack import psql
+
+# How long a page may take on a busy machine, in milliseconds
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 
 CHROMIUM = "/usr/bin/chromium"
 SITE = "notes.example.org"
@@ -117,7 +122,7 @@ class People:
             locale=locale,
             **{"timezone_id": "Europe/Berlin", "viewport": DESKTOP} | options,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         context.on("console", self.heard)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         self.contexts.append(context)

@@ -31,7 +31,7 @@ from pathlib import Path
 WEB = Path(__file__).resolve().parents[1]
 DEPLOY = WEB / "deploy"
 DATABASE = "burn_note"
-START_SECONDS = 30
+START_SECONDS = 180
 
 NGINX = """
 daemon off;

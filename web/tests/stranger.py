@@ -10,7 +10,7 @@ trust = ssl.create_default_context(cafile=f"/etc/letsencrypt/live/{NAME}/fullcha
 
 
 def ask(method, path, source="::1", port=443):
-    connection = http.client.HTTPConnection("::1", port, timeout=30, source_address=(source, 0))
+    connection = http.client.HTTPConnection("::1", port, timeout=180, source_address=(source, 0))
     connection.connect()
     if port == 443:
         connection.sock = trust.wrap_socket(connection.sock, server_hostname=NAME)

@@ -63,7 +63,7 @@ def test_the_site_answers_as_it_is_written(stack, machine):
     machine.run("mkdir /run/burn_note")
     machine.start(f"{variables}exec {serve} 2>/run/gunicorn.log")
     machine.start("exec /usr/sbin/nginx -g 'daemon off;'")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         time.sleep(0.2)
         if machine.run("ls /run/burn_note/web.sock /run/nginx.pid 2>&1 || true").count("such") == 0:

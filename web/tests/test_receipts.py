@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from io import StringIO
 from ipaddress import ip_address
-from queue import Empty, Queue
+from queue import Queue
 
 import pytest
 from django.core.management import call_command
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 CHANNEL = "Burn\"note's"
 READER = ip_address("203.0.113.7")
-PATIENCE = 20
+PATIENCE = 180
 
 SETTINGS = """
 from project.settings import *
@@ -278,11 +278,15 @@ class Listener:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for stream, queue in (
-            (self.process.stdout, self.lines),
-            (self.process.stderr, self.errors),
-        ):
-            threading.Thread(target=self.pump, args=(stream, queue), daemon=True).start()
+        self.pumps = [
+            threading.Thread(target=self.pump, args=pipe, daemon=True)
+            for pipe in (
+                (self.process.stdout, self.lines),
+                (self.process.stderr, self.errors),
+            )
+        ]
+        for pump in self.pumps:
+            pump.start()
 
     @staticmethod
     def pump(stream, queue):
@@ -299,9 +303,22 @@ class Listener:
             pass
         return line
 
+    def rest(self):
+        """The ids of what nobody has heard() of one that has ended."""
+        for pump in self.pumps:
+            pump.join(PATIENCE)
+        return [json.loads(line)[0] for line in self.lines.queue]
+
     def end(self, number=signal.SIGINT):
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
+
+
+def wait_until_announced(*ids):
+    deadline = time.monotonic() + PATIENCE
+    while Announcement.objects.filter(id__in=ids).count() < len(ids):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -324,14 +341,12 @@ def listen(tmp_path):
 
 
 def test_a_receipt_is_heard_at_once_where_the_server_notifies(listen, channel):
-    listener = listen()
+    # not at the interval's end
+    listener = listen("--interval", str(10 * PATIENCE))
     assert listener.wait_for("listening") == f"listening on {channel}\n"
     for _ in range(3):
-        started = time.monotonic()
         id = burned()
         assert listener.heard() == (str(id), "read", str(READER))
-        # not at the interval's end, which is 60 seconds
-        assert time.monotonic() - started < 5
     assert listener.end() == -signal.SIGINT
 
 
@@ -347,14 +362,13 @@ def test_what_happened_while_nobody_listened_is_caught_up(listen, channel):
     first.wait_for("listening")
     heard = burned()
     assert first.heard()[0] == str(heard)
-    while not Announcement.objects.filter(id=heard).exists():
-        time.sleep(0.01)
+    wait_until_announced(heard)
     first.end(signal.SIGKILL)
     missed = burned()
     second = listen()
     assert second.heard()[0] == str(missed)
-    with pytest.raises(Empty):
-        second.heard(timeout=1)
+    later = burned()
+    assert second.heard()[0] == str(later)
 
 
 def test_a_receiver_that_failed_has_its_receipt_again_at_the_interval(listen, channel, tmp_path):
@@ -372,14 +386,14 @@ def test_two_listeners_share_the_receipts(listen, channel):
     for listener in pair:
         listener.wait_for("listening")
     ids = {str(burned()) for _ in range(40)}
-    deadline, heard = time.monotonic() + PATIENCE, []
-    while len(heard) < len(ids) and time.monotonic() < deadline:
-        for listener in pair:
-            while not listener.lines.empty():
-                heard.append(listener.heard()[0])
-    time.sleep(1)
-    assert all(listener.lines.empty() for listener in pair)
-    assert sorted(heard) == sorted(ids)
+    wait_until_announced(*ids)
+    # both are told of each, in order, and of these last
+    later = {str(burned()) for _ in range(2)}
+    wait_until_announced(*later)
+    for listener in pair:
+        listener.end()
+    heard = [line for listener in pair for line in listener.rest()]
+    assert sorted(heard) == sorted(ids | later)
 
 
 @pytest.mark.parametrize("payload", ["", "junk", "00000000-0000-4000-8000-000000000000 read", " "])

@@ -322,6 +322,9 @@ def read(token):
     notes.read(token)
 
 
+SOON = timedelta(seconds=0.5)
+
+
 def expire(token):
     while sealed(token):
         time.sleep(0.05)
@@ -337,7 +340,7 @@ def expire(token):
 )
 @pytest.mark.parametrize("path", [OPEN, REVEAL])
 def test_a_note_that_is_gone_says_why(client, path, end, words, warns):
-    token = notes.create("the wifi password", timedelta(seconds=0.5))
+    token = notes.create("the wifi password", SOON if end is expire else None)
     end(token)
     page = client.post(path, {"link": token})
     assert page.status_code == 410
@@ -532,7 +535,7 @@ def lock(token):
     ],
 )
 def test_the_status_of_a_note_that_ended(client, end, title, has_seal):
-    token = notes.create("x", timedelta(seconds=2), "p")
+    token = notes.create("x", SOON if end is expire else None, "p")
     end(token)
     page = client.post(STATUS, {"link": notes.receipt_token(token)})
     assert heading(page) == title

@@ -62,7 +62,7 @@ class Visitor:
         return answer
 
     def connect(self):
-        connection = http.client.HTTPConnection(self.address, self.stack.port, timeout=60)
+        connection = http.client.HTTPConnection(self.address, self.stack.port, timeout=180)
         connection.sock = socket.create_connection((self.address, self.stack.port), 60)
         if trust := self.stack.trust():
             connection.sock = trust.wrap_socket(connection.sock, server_hostname="localhost")
