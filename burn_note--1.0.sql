@@ -296,20 +296,29 @@ CREATE FUNCTION burn_stats_reset() RETURNS void
 REVOKE ALL ON FUNCTION burn_stats_reset() FROM PUBLIC;
 COMMENT ON FUNCTION burn_stats_reset() IS 'sets the counters of burn_stats to zero, for all of the server''s databases';
 
+CREATE TYPE burn_facts AS (
+	preloaded boolean, version text, pending bigint, pending_bytes bigint, overdue bigint);
+COMMENT ON TYPE burn_facts IS
+'what burn_check_facts() answers: is the library preloaded, its version, how many notes can be read and the bytes that they take sealed, how many expired over an hour ago and were not swept';
+
+CREATE FUNCTION burn_check_facts() RETURNS burn_facts
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION burn_check_facts() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION burn_check_facts() TO @extowner@ WITH GRANT OPTION;
+GRANT EXECUTE ON FUNCTION burn_check_facts() TO pg_monitor;
+COMMENT ON FUNCTION burn_check_facts() IS
+'for burn_check() and burn_stats, whose callers need it: what only the library knows';
+
 CREATE VIEW burn_stats AS
-	SELECT c.*, n.pending_notes, n.pending_bytes
-	FROM @extschema@.burn_stats_counters() AS c,
-		(SELECT pg_catalog.count(*) AS pending_notes,
-			coalesce(pg_catalog.sum(pg_catalog.pg_column_size(sealed)), 0) AS pending_bytes
-			FROM @extschema@.burn_note
-			WHERE fuse::pg_catalog.text OPERATOR(pg_catalog.=) 'sealed') AS n;
+	SELECT c.*, f.pending AS pending_notes, f.pending_bytes
+	FROM @extschema@.burn_stats_counters() AS c, @extschema@.burn_check_facts() AS f;
 REVOKE ALL ON burn_stats FROM PUBLIC;
 GRANT SELECT ON burn_stats TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT ON burn_stats TO pg_monitor;
 COMMENT ON VIEW burn_stats IS
 'counters of all of the server''s databases since stats_reset, and this database''s notes that wait to be read, with the bytes that they take sealed';
 
--- Checking.  What SQL cannot see comes from burn_check_facts(): see src/check.c.  The
+-- Checking.  What SQL cannot see comes from burn_check_facts(), above: see src/check.c.  The
 -- rest is read as the caller, who gets NULL where he may not look.  Like
 -- burn_verify_receipt(), it is parsed with nothing but pg_catalog in the path, and so
 -- does not mind when the schema is renamed.
@@ -317,17 +326,6 @@ COMMENT ON VIEW burn_stats IS
 -- The facts come first, as an argument: they lock the tables, so that DROP EXTENSION
 -- waits until all is answered.  In the body they would be looked up after a while in
 -- which they may be dropped.
-
-CREATE TYPE burn_facts AS (preloaded boolean, version text, pending bigint, overdue bigint);
-COMMENT ON TYPE burn_facts IS
-'what burn_check_facts() answers: is the library preloaded, its version, how many notes can be read, how many expired over an hour ago and were not swept';
-
-CREATE FUNCTION burn_check_facts() RETURNS burn_facts
-	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
-REVOKE ALL ON FUNCTION burn_check_facts() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION burn_check_facts() TO @extowner@ WITH GRANT OPTION;
-GRANT EXECUTE ON FUNCTION burn_check_facts() TO pg_monitor;
-COMMENT ON FUNCTION burn_check_facts() IS 'for burn_check(), whose callers need it: what only the library knows';
 
 SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 CREATE FUNCTION @extschema@.burn_check(facts @extschema@.burn_facts DEFAULT @extschema@.burn_check_facts(),

@@ -8,7 +8,7 @@
  * major to the next, every caller sees what his rights let him see, and no SQL
  * text is in the library.  What is left is here: whether this library was
  * preloaded, which version it is, and what lies in burn_note, which callers need
- * no right on.
+ * no right on, and which SQL could not read past a damaged row.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +16,7 @@
 
 #include <sodium.h>
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -33,11 +34,11 @@
 PG_FUNCTION_INFO_V1(burn_check_facts);
 
 /*
- * Counts the notes that can still be read, and those that expired long ago and
- * were not swept.
+ * Counts the notes that can still be read, with the bytes that they take sealed, and
+ * those that expired long ago and were not swept.
  */
 static void
-count_notes(Oid function, int64 *pending, int64 *overdue)
+count_notes(Oid function, int64 *pending, int64 *pending_bytes, int64 *overdue)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	BurnStore	store;
@@ -54,7 +55,10 @@ count_notes(Oid function, int64 *pending, int64 *overdue)
 		if (expires < now - OVERDUE_USECS)
 			(*overdue)++;
 		else if (note.fuse.state == FUSE_LIVE && expires > now)
+		{
 			(*pending)++;
+			*pending_bytes += toast_datum_size(note_sealed(&note));
+		}
 	}
 	notes_end(&scan);
 	store_close(&store);
@@ -69,16 +73,17 @@ burn_check_facts(PG_FUNCTION_ARGS)
 {
 	enum
 	{
-		PRELOADED, VERSION, PENDING, OVERDUE, COLUMNS
+		PRELOADED, VERSION, PENDING, PENDING_BYTES, OVERDUE, COLUMNS
 	};
 	Datum		values[COLUMNS];
 	bool		isnull[COLUMNS] = {0};
 	TupleDesc	tupdesc;
 	int64		pending = 0;
+	int64		pending_bytes = 0;
 	int64		overdue = 0;
 
 	/* First, since it locks the tables: DROP EXTENSION then waits for us. */
-	count_notes(fcinfo->flinfo->fn_oid, &pending, &overdue);
+	count_notes(fcinfo->flinfo->fn_oid, &pending, &pending_bytes, &overdue);
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -86,6 +91,7 @@ burn_check_facts(PG_FUNCTION_ARGS)
 	values[PRELOADED] = BoolGetDatum(burn_databases != NULL);
 	values[VERSION] = CStringGetTextDatum(BURN_VERSION);
 	values[PENDING] = Int64GetDatum(pending);
+	values[PENDING_BYTES] = Int64GetDatum(pending_bytes);
 	values[OVERDUE] = Int64GetDatum(overdue);
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, isnull)));

@@ -97,7 +97,7 @@ light_fuse(BurnStore *store, BurnNote *note, const BurnFuse *tombstone,
 	{
 		BurnFuse	now;
 
-		(void) fuse_read(&now, note_buffer(note), note->fuse_on_page);
+		note_fuse(note, &now);
 		if (!fuse_same_half(&now, &note->fuse))
 			return false;
 		note->fuse = now;
@@ -174,7 +174,7 @@ change_attempts(Ending *e, int change, XLogRecPtr *lsn)
 		if (changed)
 			note->fuse = replacement;
 		else
-			(void) fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+			note_fuse(note, &note->fuse);
 		sodium_memzero(&replacement, sizeof(replacement));
 	}
 	return changed;
@@ -198,8 +198,8 @@ lock_if_used_up(Ending *e)
 
 	make_receipt(e, OUTCOME_LOCKED, &receipt, &tombstone);
 	passphrase_begin_alone(e->id);
-	locked = fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page) &&
-		note->fuse.state == FUSE_LIVE && note->fuse.attempts_left == 0 &&
+	note_fuse(note, &note->fuse);
+	locked = note->fuse.state == FUSE_LIVE && note->fuse.attempts_left == 0 &&
 		fuse_swap(e->store.notes.heap, note_buffer(note), note->fuse_on_page,
 				  &note->fuse, &tombstone, &lsn);
 	passphrase_end_alone(e->id);
@@ -315,7 +315,8 @@ open_note(Ending *e)
 	parts.secret = token_secret(&e->token);
 	parts.half = e->note.fuse.half;
 	has_passphrase = flags >= 0 && (flags & SEAL_HAS_PASSPHRASE);
-	if (has_passphrase && e->note.fuse.attempts_allowed == 0)
+	if ((flags & ~SEAL_FLAGS_KNOWN) != 0 ||
+		has_passphrase != (e->note.fuse.attempts_allowed > 0))
 		refuse_forged("Its row was altered.");
 	if (has_passphrase && e->given_passphrase == NULL)
 		return false;
@@ -577,6 +578,7 @@ end_found(BurnStore *store, BurnNote *note, TimestampTz now)
 {
 	if (note->busy || note_delete(store, note) != DELETE_DONE)
 		return false;
+	note_check_id(store, note);
 
 	if (!fuse_is_lit(&note->fuse))
 	{
@@ -591,7 +593,7 @@ end_found(BurnStore *store, BurnNote *note, TimestampTz now)
 		if (note->fuse.state == FUSE_VOID)
 			note->fuse = tombstone;
 		else if (!light_fuse(store, note, &tombstone, &lsn))
-			(void) fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+			note_fuse(note, &note->fuse);
 	}
 	write_receipt_from_tombstone(store, note);
 	return true;

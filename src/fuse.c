@@ -36,10 +36,9 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "src/fuse.h"
-
-#define FUSE_VERSION	1
 
 /* One fragment of a generic WAL record's delta; see writeFragment(). */
 typedef struct FuseFragment
@@ -52,19 +51,27 @@ typedef struct FuseFragment
 StaticAssertDecl(sizeof(FuseFragment) == 2 * sizeof(OffsetNumber) + FUSE_BYTES,
 				 "a fragment is packed");
 
-static const struct
+/*
+ * A fuse's version tells its state once more.  Any two of these versions differ in
+ * four bits, and the states in one at least.  So damage to one byte of a fuse, or to
+ * fewer than five bits, never makes another state of it.
+ */
+typedef struct FuseState
 {
 	char		state;
+	uint8		version;
 	const char *name;
-}			state_names[] =
+} FuseState;
+
+static const FuseState states[] =
 {
-	{FUSE_LIVE, "sealed"},
-	{FUSE_VOID, "void"},
-	{OUTCOME_READ, "read"},
-	{OUTCOME_EXPIRED, "expired"},
-	{OUTCOME_REVOKED, "revoked"},
-	{OUTCOME_LOCKED, "locked"},
-	{OUTCOME_WITHHELD, "withheld"}
+	{FUSE_LIVE, 0x5A, "sealed"},
+	{FUSE_VOID, 0x0F, "void"},
+	{OUTCOME_READ, 0x33, "read"},
+	{OUTCOME_EXPIRED, 0x3C, "expired"},
+	{OUTCOME_REVOKED, 0x66, "revoked"},
+	{OUTCOME_LOCKED, 0x69, "locked"},
+	{OUTCOME_WITHHELD, 0x96, "withheld"}
 };
 
 PG_FUNCTION_INFO_V1(burn_fuse_in);
@@ -73,15 +80,33 @@ PG_FUNCTION_INFO_V1(burn_fuse_recv);
 PG_FUNCTION_INFO_V1(burn_fuse_send);
 
 /*
+ * What there is to know of a state; NULL if it is none.
+ */
+static const FuseState *
+find_state(char state)
+{
+	for (size_t i = 0; i < lengthof(states); i++)
+		if (states[i].state == state)
+			return &states[i];
+	return NULL;
+}
+
+static void
+start_fuse(BurnFuse *fuse, char state)
+{
+	memset(fuse, 0, sizeof(*fuse));
+	fuse->version = find_state(state)->version;
+	fuse->state = state;
+}
+
+/*
  * A live fuse with a key half of its own.  attempts_allowed is how many wrong
  * passphrases lock the note, 0 for a note without one.
  */
 void
 fuse_make(BurnFuse *fuse, int attempts_allowed)
 {
-	memset(fuse, 0, sizeof(*fuse));
-	fuse->version = FUSE_VERSION;
-	fuse->state = FUSE_LIVE;
+	start_fuse(fuse, FUSE_LIVE);
 	fuse->attempts_allowed = fuse->attempts_left = attempts_allowed;
 	randombytes_buf(fuse->half, sizeof(fuse->half));
 }
@@ -96,9 +121,7 @@ fuse_make_tombstone(BurnFuse *fuse, BurnOutcome outcome, TimestampTz closed_at,
 {
 	SealAddress address;
 
-	memset(fuse, 0, sizeof(*fuse));
-	fuse->version = FUSE_VERSION;
-	fuse->state = outcome;
+	start_fuse(fuse, outcome);
 	memcpy(fuse->closed_at, &closed_at, sizeof(fuse->closed_at));
 
 	/* There is room for one address: the claimed one, else the seen one. */
@@ -174,16 +197,54 @@ fuse_witness(BurnWitness *witness, const BurnFuse *fuse)
 const char *
 fuse_state_name(char state)
 {
-	for (size_t i = 0; i < lengthof(state_names); i++)
-		if (state_names[i].state == state)
-			return state_names[i].name;
-	return NULL;
+	const FuseState *known = find_state(state);
+
+	return known != NULL ? known->name : NULL;
+}
+
+/*
+ * Could fuse_make_tombstone() have written this lit fuse?
+ */
+static bool
+is_tombstone(const BurnFuse *fuse)
+{
+	const TimestampTz closed_at = fuse_closed_at(fuse);
+	const int	family = fuse->family & ~FUSE_PEER;
+	const size_t address_bytes = family == 4 ? 4 : family == 6 ? 16 : 0;
+
+	return IS_VALID_TIMESTAMP(closed_at) &&
+		(address_bytes > 0 || fuse->family == 0) &&
+		fuse->mask <= 8 * address_bytes &&
+		sodium_is_zero(fuse->address + address_bytes, sizeof(fuse->address) - address_bytes) &&
+		(fuse->state != OUTCOME_EXPIRED ||
+		 (fuse->family == 0 && sodium_is_zero(fuse->seal, sizeof(fuse->seal))));
+}
+
+/*
+ * Could this library have written this fuse?  What the functions of end.c do with
+ * one, that they come to an end above all, rests on it.
+ */
+static bool
+is_sound(const BurnFuse *fuse)
+{
+	const FuseState *known = find_state(fuse->state);
+
+	if (known == NULL || fuse->version != known->version)
+		return false;
+	if (fuse->state == FUSE_VOID)
+		return sodium_is_zero(&fuse->attempts_allowed,
+							  FUSE_BYTES - offsetof(BurnFuse, attempts_allowed));
+	if (fuse->state != FUSE_LIVE)
+		return is_tombstone(fuse);
+	return fuse->attempts_allowed <= FUSE_ATTEMPTS_MAX &&
+		fuse->attempts_left <= fuse->attempts_allowed &&
+		sodium_is_zero(fuse->unused, sizeof(fuse->unused));
 }
 
 /*
  * Copies a fuse out of its page, whole.  The caller holds a pin on the
- * buffer, which keeps the tuple where it is.  False where it is of a format that
- * this version does not know.
+ * buffer, which keeps the tuple where it is.  False, and zeros, where this library
+ * cannot have written it: it was damaged, or is of a later version.
  */
 bool
 fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page)
@@ -192,7 +253,10 @@ fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page)
 	memcpy(fuse, on_page, sizeof(*fuse));
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 
-	return fuse->version == FUSE_VERSION && fuse_state_name(fuse->state) != NULL;
+	if (is_sound(fuse))
+		return true;
+	sodium_memzero(fuse, sizeof(*fuse));
+	return false;
 }
 
 #ifdef BURN_TEST_NO_FUSE
@@ -304,15 +368,14 @@ fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
 static BurnFuse *
 void_fuse(const char *name, size_t length)
 {
-	for (size_t i = 0; i < lengthof(state_names); i++)
+	for (size_t i = 0; i < lengthof(states); i++)
 	{
-		if (strlen(state_names[i].name) == length &&
-			memcmp(state_names[i].name, name, length) == 0)
+		if (strlen(states[i].name) == length &&
+			memcmp(states[i].name, name, length) == 0)
 		{
-			BurnFuse   *fuse = palloc0(sizeof(BurnFuse));
+			BurnFuse   *fuse = palloc(sizeof(BurnFuse));
 
-			fuse->version = FUSE_VERSION;
-			fuse->state = FUSE_VOID;
+			start_fuse(fuse, FUSE_VOID);
 			return fuse;
 		}
 	}
@@ -323,14 +386,13 @@ void_fuse(const char *name, size_t length)
 }
 
 /*
- * The name of the state of a fuse that is not in a page.
+ * The name of the state of a fuse that is not in a page.  A damaged one opens nothing,
+ * as a void one.
  */
 static const char *
 fuse_name(const BurnFuse *fuse)
 {
-	const char *name = fuse_state_name(fuse->state);
-
-	return name != NULL ? name : fuse_state_name(FUSE_VOID);
+	return fuse_state_name(is_sound(fuse) ? fuse->state : FUSE_VOID);
 }
 
 Datum

@@ -29,16 +29,19 @@ typedef enum BurnOutcome
 #define FUSE_LIVE	's'
 #define FUSE_VOID	'0'			/* made from text: opens nothing, tells nothing */
 
+/* As many wrong passphrases as a note may allow. */
+#define FUSE_ATTEMPTS_MAX	100
+
 /*
  * burn_note.fuse, a value of type burn_fuse, as it lies in the heap page.
- * pg_upgrade freezes its length; a new layout takes a new version.
+ * pg_upgrade freezes its length; a new layout takes new versions.
  *
  * Live, it holds the key half.  Lit, it is the note's tombstone: enough to
  * write the receipt if the transaction that lit it does not.
  */
 typedef struct BurnFuse
 {
-	uint8		version;
+	uint8		version;		/* of the layout, another one for each state */
 	char		state;			/* FUSE_LIVE, FUSE_VOID or a BurnOutcome */
 	union
 	{
@@ -50,7 +53,11 @@ typedef struct BurnFuse
 		uint8		attempts_left;	/* live */
 		uint8		mask;		/* lit */
 	};
-	uint8		closed_at[sizeof(TimestampTz)]; /* lit, in host byte order */
+	union
+	{
+		uint8		unused[sizeof(TimestampTz)];	/* live: zero */
+		uint8		closed_at[sizeof(TimestampTz)]; /* lit, in host byte order */
+	};
 	union
 	{
 		uint8		half[SEAL_HALF_BYTES];	/* live */

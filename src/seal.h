@@ -37,6 +37,7 @@
 #define SEAL_TAG_BYTES		16
 #define SEAL_HALF_BYTES		32	/* the half of the key that lies in the fuse */
 #define SEAL_RECEIPT_BYTES	16
+#define SEAL_NOTE_BYTES_MAX	(256 * 1024 * 1024) /* the largest note */
 #define SEAL_PASSPHRASE_BYTES 32	/* a passphrase's hash */
 
 /* Flags in the header. */

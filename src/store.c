@@ -17,6 +17,10 @@
  * the buffer's lock (fuse_read), and a look keeps its page pinned so that the
  * row stays where it is until the fuse is lit.
  *
+ * A look trusts a row of burn_note with nothing, whatever damaged it: see look().
+ * What damages the page's header and line pointers, or the tuple's transaction ids
+ * and flags, is for PostgreSQL to survive, as it is for any table.
+ *
  * Where a table has a trigger, a CHECK, another index or another column, rows
  * go through the executor's simple-relation calls, which honour them all.
  * AFTER triggers then fire before we return to the caller, that is, before any
@@ -31,9 +35,12 @@
 
 #include <sodium.h>
 
+#include "access/detoast.h"
 #include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/relscan.h"
 #include "access/stratnum.h"
+#include "access/tupmacs.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_am.h"
@@ -149,6 +156,10 @@ static Shape attempt_shape = {
 	.name = "burn_attempt",.columns = ATTEMPT_COLUMNS,.required = ATTEMPT_AT,
 	.types = {UUIDOID, TIMESTAMPTZOID, INETOID, INETOID, TEXTOID}
 };
+
+/* In what way a row was damaged, for report_damage(). */
+static const char damaged_fuse[] = "its fuse is none that this version writes";
+static const char other_id[] = "its id does not lead to it";
 
 static Shape *const shapes[] = {&note_shape, &receipt_shape, &attempt_shape};
 
@@ -691,33 +702,146 @@ end_scan(BurnScan *scan)
 }
 
 /*
- * Fills in what a look at the scan's row sees.  False where its fuse is of a
- * format that this version does not know.
+ * The bytes that a varlena takes at data, where some are available; 0 where it would
+ * take more, or is something that no table holds.
+ */
+static size_t
+varlena_bytes(const char *data, size_t available)
+{
+	size_t		bytes = 0;
+
+	if (VARATT_IS_EXTERNAL(data))
+	{
+		if (available >= TOAST_POINTER_SIZE && VARTAG_EXTERNAL(data) == VARTAG_ONDISK)
+			bytes = TOAST_POINTER_SIZE;
+	}
+	else if (VARATT_IS_SHORT(data))
+		bytes = VARSIZE_SHORT(data);
+	else if (available >= VARHDRSZ && VARSIZE(data) >= VARHDRSZ)
+		bytes = VARSIZE(data);
+	return bytes <= available ? bytes : 0;
+}
+
+/*
+ * Do the row's columns fill its tuple, as far as it goes and no farther, with none of
+ * the required first ones NULL?  Only then may the slot be asked for any of them.
  */
 static bool
+columns_fit(const TupleTableSlot *slot, int required)
+{
+	const TupleDesc tupdesc = slot->tts_tupleDescriptor;
+	const BufferHeapTupleTableSlot *stored = (const BufferHeapTupleTableSlot *) slot;
+	const HeapTuple tuple = stored->base.tuple;
+	const HeapTupleHeader header = tuple->t_data;
+	const char *page = BufferGetPage(stored->buffer);
+	const bool	has_nulls = HeapTupleHasNulls(tuple);
+	const int	columns = HeapTupleHeaderGetNatts(header);
+	const char *data = (const char *) header + header->t_hoff;
+	size_t		bytes;
+	size_t		offset = 0;
+
+	if ((const char *) header + tuple->t_len > page + BLCKSZ ||
+		tuple->t_len < header->t_hoff ||
+		columns < required || columns > tupdesc->natts ||
+		header->t_hoff != MAXALIGN(SizeofHeapTupleHeader + (has_nulls ? BITMAPLEN(columns) : 0)))
+		return false;
+	bytes = tuple->t_len - header->t_hoff;
+
+	for (int i = 0; i < columns; i++)
+	{
+		const Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+		size_t		length;
+
+		if (has_nulls && att_isnull(i, header->t_bits))
+		{
+			if (i < required)
+				return false;
+			continue;
+		}
+		if (offset >= bytes)
+			return false;
+		offset = att_align_pointer(offset, att->attalign, att->attlen, data + offset);
+		if (offset >= bytes)
+			return false;
+		length = att->attlen > 0 ? (size_t) att->attlen :
+			varlena_bytes(data + offset, bytes - offset);
+		if (length == 0 || length > bytes - offset)
+			return false;
+		offset += length;
+	}
+	return offset == bytes;
+}
+
+/*
+ * Is this of a length that seal_note() makes, and, out of line, in rel's TOAST table?
+ * Ciphertext is never compressed.
+ */
+static bool
+sealed_fits(Relation rel, Datum sealed)
+{
+	const struct varlena *value = (const struct varlena *) DatumGetPointer(sealed);
+	size_t		bytes;
+
+	if (VARATT_IS_EXTERNAL(value))
+	{
+		struct varatt_external pointer;
+
+		VARATT_EXTERNAL_GET_POINTER(pointer, value);
+		bytes = (size_t) pointer.va_rawsize - VARHDRSZ;
+		if (pointer.va_toastrelid != rel->rd_rel->reltoastrelid ||
+			pointer.va_extinfo != bytes)
+			return false;
+	}
+	else if (VARATT_IS_COMPRESSED(value))
+		return false;
+	else
+		bytes = VARSIZE_ANY_EXHDR(value);
+	return bytes <= seal_sealed_bytes(SEAL_NOTE_BYTES_MAX);
+}
+
+/*
+ * Fills in what a look at the scan's row sees.  NULL, or in what way the row was
+ * damaged: then note->slot is filled in, and note->id, with zeros if need be.
+ *
+ * Whatever bytes the row consists of, after NULL the slot gives its columns without
+ * leaving the tuple, sealed can be fetched or fails to be, and a heap_delete()
+ * removes no other table's TOAST values.  Whether the note was altered is for
+ * seal_open() to say.
+ */
+static const char *
 look(const BurnScan *scan, BurnNote *note)
 {
 	TupleTableSlot *slot = scan->slot;
+	Relation	rel = scan->index_scan != NULL ? scan->index_scan->heapRelation : scan->table_scan->rs_rd;
 
-	/* Our columns before sealed are NOT NULL and of fixed length. */
-	slot_getsomeattrs(slot, NOTE_FUSE);
+	note->slot = slot;
+	memset(note->id, 0, NOTE_ID_BYTES);
+	if (!columns_fit(slot, NOTE_SEALED))
+		return "its columns do not fit";
+
+	slot_getsomeattrs(slot, NOTE_SEALED);
 	memcpy(note->id, DatumGetUUIDP(slot->tts_values[NOTE_ID - 1])->data, NOTE_ID_BYTES);
+	if (!sealed_fits(rel, slot->tts_values[NOTE_SEALED - 1]))
+		return "its sealed note has an impossible length";
+
 	note->created_at = DatumGetTimestampTz(slot->tts_values[NOTE_CREATED_AT - 1]);
 	note->busy = TransactionIdIsValid(scan->snapshot.xmax);
-	note->slot = slot;
 	note->fuse_on_page = (BurnFuse *) DatumGetPointer(slot->tts_values[NOTE_FUSE - 1]);
-	return fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+	if (!fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page))
+		return damaged_fuse;
+	return NULL;
 }
 
 static void
-report_fuse(int level, const BurnNote *note)
+report_damage(int level, const BurnNote *note, const char *damage)
 {
+	ItemPointer place = &note->slot->tts_tid;
+
 	ereport(level,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("burn note has a fuse of an unknown format"),
-			 errdetail("Its id is %s.",
-					   DatumGetCString(DirectFunctionCall1(uuid_out,
-														   UUIDPGetDatum((const pg_uuid_t *) note->id))))));
+			 errmsg("row of burn note is damaged: %s", damage),
+			 errdetail("Its ctid is (%u,%u). Nothing is burned.",
+					   ItemPointerGetBlockNumber(place), ItemPointerGetOffsetNumber(place))));
 }
 
 /*
@@ -771,6 +895,8 @@ notes_of_creator(BurnStore *store, Oid creator, int limit)
 		const Datum *values = scan.slot->tts_values;
 
 		CHECK_FOR_INTERRUPTS();
+		if (!columns_fit(scan.slot, NOTE_SEALED))
+			continue;
 		slot_getsomeattrs(scan.slot, NOTE_FUSE);
 		if (((BurnFuse *) DatumGetPointer(values[NOTE_FUSE - 1]))->state == FUSE_LIVE &&
 			note_id_expires(DatumGetUUIDP(values[NOTE_ID - 1])->data) > now)
@@ -783,7 +909,8 @@ notes_of_creator(BurnStore *store, Oid creator, int limit)
 }
 
 /*
- * Looks for a note.  True: the caller owes a note_release().
+ * Looks for a note.  True: the caller owes a note_release().  Errors out where its
+ * row was damaged, or the index leads to another note's.
  */
 bool
 note_find(BurnStore *store, const unsigned char *id, BurnNote *note)
@@ -793,12 +920,49 @@ note_find(BurnStore *store, const unsigned char *id, BurnNote *note)
 
 	begin_lookup(&scan, &store->notes, id);
 	found = next_row(&scan);
-	end_scan(&scan);
-	if (!found)
+	if (found)
+	{
+		const char *damage = look(&scan, note);
+
+		if (damage == NULL && memcmp(note->id, id, NOTE_ID_BYTES) != 0)
+			damage = other_id;
+		if (damage != NULL)
+			report_damage(ERROR, note, damage);
+	}
+	else
 		ExecDropSingleTupleTableSlot(scan.slot);
-	else if (!look(&scan, note))
-		report_fuse(ERROR, note);
+	end_scan(&scan);
 	return found;
+}
+
+/*
+ * Copies the note's fuse as it is now.  Errors out where it was damaged meanwhile.
+ */
+void
+note_fuse(const BurnNote *note, BurnFuse *fuse)
+{
+	if (!fuse_read(fuse, note_buffer(note), note->fuse_on_page))
+		report_damage(ERROR, note, damaged_fuse);
+}
+
+/*
+ * Errors out where the note's id does not lead to its row, because either was damaged.
+ * For who met the row without asking for an id, and has deleted it: until then
+ * somebody else may, and VACUUM remove its index entry.
+ */
+void
+note_check_id(BurnStore *store, const BurnNote *note)
+{
+	BurnScan	scan;
+	ItemPointer place;
+
+	begin_lookup(&scan, &store->notes, note->id);
+	do
+		place = index_getnext_tid(scan.index_scan, ForwardScanDirection);
+	while (place != NULL && !ItemPointerEquals(place, &note->slot->tts_tid));
+	if (place == NULL)
+		report_damage(ERROR, note, other_id);
+	notes_end(&scan);
 }
 
 /*
@@ -848,7 +1012,7 @@ note_delete(BurnStore *store, BurnNote *note)
 								RelationGetRelationName(store->notes.heap))));
 			}
 		}
-		(void) fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page);
+		note_fuse(note, &note->fuse);
 	}
 	return result;
 }
@@ -885,9 +1049,11 @@ notes_next(BurnScan *scan, BurnNote *note)
 {
 	while (next_row(scan))
 	{
-		if (look(scan, note))
+		const char *damage = look(scan, note);
+
+		if (damage == NULL)
 			return true;
-		report_fuse(WARNING, note);
+		report_damage(WARNING, note, damage);
 	}
 	return false;
 }

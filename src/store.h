@@ -90,6 +90,8 @@ extern void note_insert(BurnStore *store, const unsigned char *id,
 						bytea *sealed, Oid creator);
 extern int	notes_of_creator(BurnStore *store, Oid creator, int limit);
 extern bool note_find(BurnStore *store, const unsigned char *id, BurnNote *note);
+extern void note_fuse(const BurnNote *note, BurnFuse *fuse);
+extern void note_check_id(BurnStore *store, const BurnNote *note);
 extern Datum note_sealed(const BurnNote *note);
 extern Buffer note_buffer(const BurnNote *note);
 extern BurnDelete note_delete(BurnStore *store, BurnNote *note);

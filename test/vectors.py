@@ -186,7 +186,7 @@ def open_note(live):
     fuse = bytes.fromhex(live["fuse"])
     sealed = bytes.fromhex(live["sealed"])
     header, version, state, attempts_allowed = sealed[:4], fuse[0], fuse[1], fuse[2]
-    if len(fuse) != 44 or version != 1 or state != ord("s"):
+    if len(fuse) != 44 or version != 0x5A or state != ord("s"):
         raise ValueError("the fuse is not live")
     if header[:1] + header[2:] != b"\1\0\0" or header[1] > 3:
         raise ValueError("the header is unknown")
