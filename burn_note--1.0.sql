@@ -42,8 +42,9 @@ CREATE TABLE burn_note (
 	id uuid PRIMARY KEY,
 	created_at timestamptz NOT NULL,
 	fuse burn_fuse NOT NULL,
-	sealed bytea NOT NULL,
-	creator oid
+	-- in front of sealed: its index would follow a damaged length
+	creator oid,
+	sealed bytea NOT NULL
 ) USING heap WITH (
 	-- a queue: rows come, live for days, and go
 	autovacuum_vacuum_scale_factor = 0.02,
@@ -66,9 +67,8 @@ COMMENT ON TABLE burn_note IS 'notes that nobody has read yet, sealed; never UPD
 COMMENT ON COLUMN burn_note.id IS 'burn_note_id(token); begins with the time of expiry';
 COMMENT ON COLUMN burn_note.created_at IS 'when burn_create() was called';
 COMMENT ON COLUMN burn_note.fuse IS 'half of the key; once the note is read, who read it and when, even if that transaction rolled back';
-COMMENT ON COLUMN burn_note.sealed IS 'header, then XChaCha20-Poly1305 of the padded note';
-
 COMMENT ON COLUMN burn_note.creator IS 'role that it is counted for under burn_note.max_pending; NULL if there was no limit';
+COMMENT ON COLUMN burn_note.sealed IS 'header, then XChaCha20-Poly1305 of the padded note';
 
 CREATE INDEX burn_note_creator_idx ON burn_note (creator) WHERE creator IS NOT NULL;
 COMMENT ON INDEX burn_note_creator_idx IS 'counts a role''s notes for burn_note.max_pending';

@@ -55,7 +55,7 @@ SELECT burn_read(:'euro') = U&'caf\00E9 \20AC' AS nothing_was_burned;
 -- the row does not authenticate
 CREATE TEMP TABLE kept AS SELECT * FROM burn_note WHERE id = burn_note_id(:'token');
 DELETE FROM burn_note WHERE id IN (SELECT id FROM kept);
-INSERT INTO burn_note SELECT id, created_at + interval '1 us', fuse, sealed FROM kept;
+INSERT INTO burn_note SELECT id, created_at + interval '1 us', fuse, creator, sealed FROM kept;
 SELECT burn_read(:'token');
 DELETE FROM burn_note WHERE id IN (SELECT id FROM kept);
 INSERT INTO burn_note SELECT * FROM kept;

@@ -20,7 +20,7 @@ SELECT pg_column_size('void'::burn_fuse);
 SELECT burn_create('x') AS token \gset
 CREATE TEMP TABLE written AS SELECT id, created_at, fuse::text, sealed FROM burn_note WHERE id = burn_note_id(:'token');
 DELETE FROM burn_note WHERE id IN (SELECT id FROM written);
-INSERT INTO burn_note SELECT id, created_at, fuse::burn_fuse, sealed FROM written;
+INSERT INTO burn_note SELECT id, created_at, fuse::burn_fuse, NULL, sealed FROM written;
 SELECT burn_read(:'token') IS NULL AS void_opens_nothing;
 SELECT state, created_at IS NOT NULL AS row_is_there FROM burn_status(:'token');
 SELECT burn_verify_receipt(:'token') IS NULL AS nothing_to_verify;

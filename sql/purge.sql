@@ -35,7 +35,7 @@ SELECT count(*) FROM burn_note;
 SELECT burn_create('x', '1 ms') AS token \gset
 CREATE TEMP TABLE written AS SELECT id, created_at, fuse::text, sealed FROM burn_note;
 DELETE FROM burn_note;
-INSERT INTO burn_note SELECT id, created_at, fuse::burn_fuse, sealed FROM written;
+INSERT INTO burn_note SELECT id, created_at, fuse::burn_fuse, NULL, sealed FROM written;
 SELECT pg_sleep(0.005);
 SELECT burn_purge();
 SELECT state FROM burn_status(:'token');

@@ -134,7 +134,7 @@ WHERE burn_create('another') IS NOT NULL;
 SELECT burn_create('one') AS one, burn_create('two') AS two \gset
 CREATE TEMP TABLE swap AS SELECT * FROM burn_note WHERE id IN (burn_note_id(:'one'), burn_note_id(:'two'));
 DELETE FROM burn_note WHERE id IN (SELECT id FROM swap);
-INSERT INTO burn_note SELECT a.id, b.created_at, b.fuse, b.sealed FROM swap AS a, swap AS b WHERE a.id <> b.id;
+INSERT INTO burn_note SELECT a.id, b.created_at, b.fuse, b.creator, b.sealed FROM swap AS a, swap AS b WHERE a.id <> b.id;
 SELECT burn_read(:'one');
 SELECT burn_read(:'two');
 DELETE FROM burn_note WHERE id IN (SELECT id FROM swap);

@@ -73,9 +73,9 @@ enum
 	NOTE_ID = 1,
 	NOTE_CREATED_AT,
 	NOTE_FUSE,
-	NOTE_SEALED,
 	NOTE_CREATOR,
-	NOTE_COLUMNS = NOTE_CREATOR
+	NOTE_SEALED,
+	NOTE_COLUMNS = NOTE_SEALED
 };
 
 enum
@@ -124,7 +124,8 @@ typedef struct Shape
 		Oid			type;
 	}			later[LATER_COLUMNS_MAX];	/* may be NULL, have no default */
 	bool		has_pkey;		/* else it is found by another index on id */
-	int			second_key;		/* column of its second index, 0 if it has one */
+	int			second_key;		/* column of its second index, which may be NULL; 0
+								 * if it has one */
 
 	bool		watched;		/* no change since open_table() looked? */
 	bool		valid;			/* is what follows? */
@@ -137,7 +138,7 @@ typedef struct Shape
 
 static Shape note_shape = {
 	.name = "burn_note",.columns = NOTE_COLUMNS,.required = NOTE_SEALED,
-	.types = {UUIDOID, TIMESTAMPTZOID, InvalidOid, BYTEAOID, OIDOID},
+	.types = {UUIDOID, TIMESTAMPTZOID, InvalidOid, OIDOID, BYTEAOID},
 	.has_pkey = true,
 	.second_key = NOTE_CREATOR
 };
@@ -239,6 +240,15 @@ primary_key_fits(Oid key)
 }
 
 /*
+ * May this one of the shape's columns, counted from 0, be NULL?
+ */
+static bool
+may_be_null(const Shape *shape, int column)
+{
+	return column >= shape->required || column + 1 == shape->second_key;
+}
+
+/*
  * Does the index leave rows out?
  */
 static bool
@@ -273,8 +283,9 @@ is_plain(Relation rel, const Shape *shape)
 		tupdesc->constr->num_check == 0 && tupdesc->constr->num_defval == 0 &&
 		(triggers == NULL ||
 		 !(triggers->trig_insert_before_row || triggers->trig_insert_after_row));
-	for (int i = shape->required; i < shape->columns; i++)
-		plain = plain && !TupleDescAttr(tupdesc, i)->attnotnull;
+	for (int i = 0; i < shape->columns; i++)
+		if (may_be_null(shape, i))
+			plain = plain && !TupleDescAttr(tupdesc, i)->attnotnull;
 	list_free(indexes);
 	return plain;
 }
@@ -318,7 +329,7 @@ learn_table(Shape *shape)
 		Oid			type = shape->types[i];
 
 		fits = (OidIsValid(type) ? att->atttypid == type : att->attlen == FUSE_BYTES) &&
-			(att->attnotnull || i >= shape->required);
+			(att->attnotnull || may_be_null(shape, i));
 	}
 	fits = fits && find_later_columns(shape, tupdesc);
 
@@ -723,11 +734,11 @@ varlena_bytes(const char *data, size_t available)
 }
 
 /*
- * Do the row's columns fill its tuple, as far as it goes and no farther, with none of
- * the required first ones NULL?  Only then may the slot be asked for any of them.
+ * Do the columns of a row of burn_note fill its tuple, as far as it goes and no farther,
+ * with none NULL that must not be?  Only then may the slot be asked for any of them.
  */
 static bool
-columns_fit(const TupleTableSlot *slot, int required)
+columns_fit(const TupleTableSlot *slot)
 {
 	const TupleDesc tupdesc = slot->tts_tupleDescriptor;
 	const BufferHeapTupleTableSlot *stored = (const BufferHeapTupleTableSlot *) slot;
@@ -742,7 +753,7 @@ columns_fit(const TupleTableSlot *slot, int required)
 
 	if ((const char *) header + tuple->t_len > page + BLCKSZ ||
 		tuple->t_len < header->t_hoff ||
-		columns < required || columns > tupdesc->natts ||
+		columns < NOTE_COLUMNS || columns > tupdesc->natts ||
 		header->t_hoff != MAXALIGN(SizeofHeapTupleHeader + (has_nulls ? BITMAPLEN(columns) : 0)))
 		return false;
 	bytes = tuple->t_len - header->t_hoff;
@@ -754,7 +765,7 @@ columns_fit(const TupleTableSlot *slot, int required)
 
 		if (has_nulls && att_isnull(i, header->t_bits))
 		{
-			if (i < required)
+			if (!may_be_null(&note_shape, i))
 				return false;
 			continue;
 		}
@@ -816,7 +827,7 @@ look(const BurnScan *scan, BurnNote *note)
 
 	note->slot = slot;
 	memset(note->id, 0, NOTE_ID_BYTES);
-	if (!columns_fit(slot, NOTE_SEALED))
+	if (!columns_fit(slot))
 		return "its columns do not fit";
 
 	slot_getsomeattrs(slot, NOTE_SEALED);
@@ -895,7 +906,7 @@ notes_of_creator(BurnStore *store, Oid creator, int limit)
 		const Datum *values = scan.slot->tts_values;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!columns_fit(scan.slot, NOTE_SEALED))
+		if (!columns_fit(scan.slot))
 			continue;
 		slot_getsomeattrs(scan.slot, NOTE_FUSE);
 		if (((BurnFuse *) DatumGetPointer(values[NOTE_FUSE - 1]))->state == FUSE_LIVE &&

@@ -232,7 +232,7 @@ my @attacks = (
 				CREATE EXTENSION IF NOT EXISTS pg_dirtyread;
 				INSERT INTO burn_note
 					SELECT * FROM pg_dirtyread('burn_note')
-						AS dead(id uuid, created_at timestamptz, fuse burn_fuse, sealed bytea)
+						AS dead(id uuid, created_at timestamptz, fuse burn_fuse, creator oid, sealed bytea)
 					WHERE id = burn_note_id('$token');
 				SQL
 			$old_snapshot->quit;

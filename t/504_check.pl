@@ -332,7 +332,7 @@ my $token = create($node);
 is(found($node, ''), '', 'notes_that_wait_to_be_read_are_no_weakness');
 like(found($node, '', ok => 'true'), qr/^pending notes: notes that wait to be read: 1; pg_dump leaves them behind/m, 'but_are_told');
 $node->safe_psql('postgres', "SELECT burn_read('$token')");
-weakens('sweeping', q(INSERT INTO burn_note VALUES ('00000000-0000-8000-8000-000000000000', now(), 'void', '')),
+weakens('sweeping', q(INSERT INTO burn_note VALUES ('00000000-0000-8000-8000-000000000000', now(), 'void', NULL, '')),
 	q(DELETE FROM burn_note), 'were not swept: 1');
 
 # Dropping. burn_check() begins while the extension is there and goes on when it is gone:
