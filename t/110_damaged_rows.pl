@@ -12,6 +12,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use Burn;
+use BurnNote qw(wait_until_it_accepts);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -89,7 +90,7 @@ sub answers
 		if ($status == 2)
 		{
 			push @answers, 'CRASH';
-			$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'no recovery';
+			wait_until_it_accepts($node);
 		}
 	}
 	return @answers;

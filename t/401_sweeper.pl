@@ -214,9 +214,9 @@ isnt(process($node, 'launcher'), $pid, 'a_terminated_launcher_is_followed_by_ano
 # Locks
 #
 $log_start = -s $node->logfile;
-$kept = $node->safe_psql('app', "SELECT burn_note_id(burn_create('note', '100 ms'))");
 $session = $node->background_psql('app');
-$session->query_safe("BEGIN; SELECT FROM burn_note WHERE id = '$kept' FOR UPDATE");
+$kept = $node->safe_psql('app', "SELECT burn_note_id(burn_create('note', '3 s'))");
+$session->query_safe("BEGIN; SELECT FROM burn_note WHERE id = '$kept' FOR UPDATE; SELECT pg_sleep(3)");
 ends($node, 'app', expire($node, 'app'), 'e', 'a_locked_row_is_not_waited_for');
 is($node->safe_psql('app', "SELECT count(*) FROM burn_note WHERE id = '$kept'"), 1,
 	'nor_is_it_removed');
