@@ -38,9 +38,12 @@
  * src/calls.c	which statements call these functions
  * src/traces.c	which texts name these functions
  * src/literals.c	refusing literals where secrets belong
+ * src/shared.c	what lies in shared memory
  * src/stats.c	counters
  * src/check.c	what burn_check() cannot see by SQL
- * src/sweeper.c	finishing and expiring without being called
+ * src/purge.c	finishing and expiring
+ * src/backlog.c	what there is to finish and to expire
+ * src/sweeper.c	doing so without being called
  *
  *-------------------------------------------------------------------------
  */
@@ -66,7 +69,9 @@
 #include "src/errors.h"
 #include "src/expiry.h"
 #include "src/hush.h"
+#include "src/purge.h"
 #include "src/settings.h"
+#include "src/shared.h"
 #include "src/stats.h"
 #include "src/sweeper.h"
 
@@ -342,7 +347,7 @@ _PG_init(void)
 
 	define_settings();
 	hush_start();
-	stats_start();
+	shared_start();
 	sweeper_start();
 
 #ifdef BURN_TEST_NO_FUSE
@@ -735,31 +740,13 @@ burn_note_id(PG_FUNCTION_ARGS)
  * ----------
  */
 
-static void
-count(BurnEnd end, int64 *ended, int64 *failed)
-{
-	if (end == END_DONE)
-		(*ended)++;
-	else if (end == END_FAILED)
-		(*failed)++;
-}
-
 /*
  * burn_purge(max_notes integer) -> bigint
  */
 Datum
 burn_purge(PG_FUNCTION_ARGS)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int64		limit;
-	int64		notes = 0;
-	int64		failed = 0;
-	int64		receipts = 0;
-	int64		kept_since;
-	unsigned char bound[NOTE_ID_BYTES];
-	BurnStore	store;
-	BurnScan	scan;
-	BurnNote	note;
+	int32		limit;
 
 	require_read_write("burn_purge()");
 	refuse_null(fcinfo, 0, "max_notes");
@@ -769,39 +756,7 @@ burn_purge(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_notes must be greater than zero")));
 
-	store_open(&store, fcinfo->flinfo->fn_oid, RowExclusiveLock);
-
-	/* Expired notes: their ids sort first. */
-	note_id_first(bound, unix_milliseconds(now) + 1);
-	notes_before(&scan, &store, bound);
-	while (notes + failed < limit && notes_next(&scan, &note))
-	{
-		CHECK_FOR_INTERRUPTS();
-		count(end_note_found(&store, &note, now), &notes, &failed);
-	}
-	notes_end(&scan);
-
-	/* Burns that were rolled back: their fuse changed in place, so no index knows of them. */
-	notes_all(&scan, &store);
-	while (notes + failed < limit && notes_next(&scan, &note))
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (fuse_is_lit(&note.fuse))
-			count(end_note_found(&store, &note, now), &notes, &failed);
-	}
-	notes_end(&scan);
-
-	kept_since = unix_milliseconds(now - burn_receipt_retention * USECS_PER_SEC);
-	if (burn_receipt_retention > 0 && kept_since > 0)
-	{
-		note_id_first(bound, kept_since);
-		receipts = receipts_delete_before(&store, bound, limit);
-		receipts += attempts_delete_before(&store, bound, limit);
-	}
-
-	store_close(&store);
-	sodium_memzero(&note, sizeof(note));
-	PG_RETURN_INT64(notes + receipts);
+	PG_RETURN_INT64(purge_now(fcinfo->flinfo->fn_oid, limit));
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "src/backlog.h"
 #include "src/compat.h"
 #include "src/create.h"
 #include "src/expiry.h"
@@ -115,6 +116,7 @@ create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
 	if (burn_max_pending > 0)
 		refuse_many(&store);
 	store_close(&store);
+	backlog_due_by(note_id_expires(binding.id));
 	pfree(sealed);
 	stats_count(COUNT_CREATED);
 }

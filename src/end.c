@@ -37,6 +37,7 @@
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
 
+#include "src/backlog.h"
 #include "src/compat.h"
 #include "src/encoding.h"
 #include "src/end.h"
@@ -197,6 +198,7 @@ lock_if_used_up(Ending *e)
 	bool		locked;
 
 	make_receipt(e, OUTCOME_LOCKED, &receipt, &tombstone);
+	backlog_watch(e->id);
 	passphrase_begin_alone(e->id);
 	note_fuse(note, &note->fuse);
 	locked = note->fuse.state == FUSE_LIVE && note->fuse.attempts_left == 0 &&
@@ -211,6 +213,8 @@ lock_if_used_up(Ending *e)
 	stats_count(COUNT_LOCKED);
 	if (note_delete(&e->store, note) == DELETE_DONE)
 		give_receipt(&e->store, &receipt);
+	else
+		backlog_add(e->id);
 }
 
 /*
@@ -601,8 +605,9 @@ end_found(BurnStore *store, BurnNote *note, TimestampTz now)
 
 /*
  * The same, so that one note that cannot be ended, because a constraint refuses
- * its receipt say, does not keep the others from it: END_FAILED, and a WARNING.
- * What would fail for the others too is an error.
+ * its receipt say, does not keep the others from it: END_FAILED, and a WARNING in
+ * an hour.  Nor does one whose receipt, or what a trigger on that wants, is locked
+ * by somebody else: END_BUSY.  What would fail for the others too is an error.
  */
 BurnEnd
 end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
@@ -635,17 +640,20 @@ end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller);
 		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
 			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
 			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR)
 			ReThrowError(error);
-		result = END_FAILED;
-		ereport(WARNING,
-				(errcode(error->sqlerrcode),
-				 errmsg("could not end burn note %s: %s",
-						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum((pg_uuid_t *) note->id))),
-						error->message)));
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		{
+			result = END_FAILED;
+			if (backlog_may_warn(note->id))
+				ereport(WARNING,
+						(errcode(error->sqlerrcode),
+						 errmsg("could not end burn note %s: %s",
+								DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum((pg_uuid_t *) note->id))),
+								error->message)));
+		}
 		FreeErrorData(error);
 	}
 	PG_END_TRY();

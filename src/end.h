@@ -40,7 +40,7 @@ typedef struct Ending
 typedef enum BurnEnd
 {
 	END_DONE,
-	END_BUSY,					/* another transaction has the row */
+	END_BUSY,					/* another transaction has what it takes */
 	END_FAILED
 } BurnEnd;
 

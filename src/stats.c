@@ -15,10 +15,8 @@
 
 #include "access/htup_details.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
@@ -33,17 +31,12 @@ typedef struct SharedStats
 /* NULL unless preloaded. */
 static SharedStats *stats = NULL;
 
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
-
 PG_FUNCTION_INFO_V1(burn_stats_counters);
 PG_FUNCTION_INFO_V1(burn_stats_reset);
 
-static void
-request_memory(void)
+void
+stats_request_memory(void)
 {
-	if (previous_request_hook)
-		previous_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(SharedStats)));
 }
 
@@ -55,15 +48,14 @@ reset(void)
 	pg_atomic_write_u64(&stats->reset_at, GetCurrentTimestamp());
 }
 
-static void
-attach_memory(void)
+/*
+ * The caller holds AddinShmemInitLock.
+ */
+void
+stats_attach_memory(void)
 {
 	bool		found;
 
-	if (previous_startup_hook)
-		previous_startup_hook();
-
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	stats = ShmemInitStruct("burn_note", sizeof(SharedStats), &found);
 	if (!found)
 	{
@@ -71,22 +63,6 @@ attach_memory(void)
 			pg_atomic_init_u64(&stats->counters[i], 0);
 		pg_atomic_init_u64(&stats->reset_at, GetCurrentTimestamp());
 	}
-	LWLockRelease(AddinShmemInitLock);
-}
-
-/*
- * For _PG_init(): asks for the memory if the library is being preloaded.
- */
-void
-stats_start(void)
-{
-	if (!process_shared_preload_libraries_in_progress)
-		return;
-
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
 }
 
 void

@@ -23,7 +23,8 @@ typedef enum BurnCounter
 	COUNTERS
 } BurnCounter;
 
-extern void stats_start(void);
+extern void stats_request_memory(void);
+extern void stats_attach_memory(void);
 extern void stats_count(BurnCounter counter);
 
 #endif							/* BURN_STATS_H */

@@ -63,6 +63,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "src/backlog.h"
 #include "src/compat.h"
 #include "src/expiry.h"
 #include "src/store.h"
@@ -646,38 +647,60 @@ delete_row(const BurnTable *table, TupleTableSlot *slot)
 }
 
 /*
- * Starts a scan in the order of the table's index: of the rows whose key is
- * equal to, or less than, the one given.
+ * Starts a scan in the order of the table's index, of the rows that the keys
+ * want.  scan_id() is for those in a range of ids.
  */
 static void
-begin_index_scan(BurnScan *scan, const BurnTable *table, StrategyNumber strategy,
-				 RegProcedure comparison, Datum value)
+begin_index_scan(BurnScan *scan, const BurnTable *table, ScanKey keys, int count,
+				 bool in_range)
 {
-	ScanKeyData key;
-
-	ScanKeyInit(&key, 1, strategy, comparison, value);
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(table->heap, NULL);
 	scan->table_scan = NULL;
-	scan->index_scan = index_beginscan(table->heap, table->key, &scan->snapshot, NULL, 1, 0, SO_NONE);
-	index_rescan(scan->index_scan, &key, 1, NULL, 0);
+	scan->index_scan = index_beginscan(table->heap, table->key, &scan->snapshot, NULL, count, 0, SO_NONE);
+	scan->index_scan->xs_want_itup = scan->in_range = in_range;
+	index_rescan(scan->index_scan, keys, count, NULL, 0);
 }
 
 /*
- * The same by id: of the one equal to it, or of those that sort below it.
+ * The same by id: of the one equal to it, or of those from one on that sort below
+ * another; NULL for all of these.
  */
 static void
 begin_lookup(BurnScan *scan, const BurnTable *table, const unsigned char *id)
 {
-	begin_index_scan(scan, table, BTEqualStrategyNumber, F_UUID_EQ,
-					 UUIDPGetDatum((const pg_uuid_t *) id));
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum((const pg_uuid_t *) id));
+	begin_index_scan(scan, table, &key, 1, false);
 }
 
 static void
-begin_range(BurnScan *scan, const BurnTable *table, const unsigned char *id)
+begin_range(BurnScan *scan, const BurnTable *table, const unsigned char *from,
+			const unsigned char *bound)
 {
-	begin_index_scan(scan, table, BTLessStrategyNumber, F_UUID_LT,
-					 UUIDPGetDatum((const pg_uuid_t *) id));
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_UUID_GE,
+				UUIDPGetDatum((const pg_uuid_t *) from));
+	if (bound != NULL)
+		ScanKeyInit(&keys[1], 1, BTLessStrategyNumber, F_UUID_LT,
+					UUIDPGetDatum((const pg_uuid_t *) bound));
+	begin_index_scan(scan, table, keys, bound != NULL ? 2 : 1, true);
+}
+
+/*
+ * The id under which a scan of a range has found its row.  This, and not what the
+ * row says, is in order: a row may be damaged.
+ */
+static const unsigned char *
+scan_id(const BurnScan *scan)
+{
+	bool		isnull;
+
+	return DatumGetUUIDP(index_getattr(scan->index_scan->xs_itup, 1,
+									   scan->index_scan->xs_itupdesc, &isnull))->data;
 }
 
 /*
@@ -896,10 +919,12 @@ notes_of_creator(BurnStore *store, Oid creator, int limit)
 	Relation	index = index_open(note_shape.second, store->lockmode);
 	const BurnTable by_creator = {.heap = store->notes.heap,.key = index};
 	uint64		now = unix_milliseconds(GetCurrentTimestamp());
+	ScanKeyData key;
 	BurnScan	scan;
 	int			count = 0;
 
-	begin_index_scan(&scan, &by_creator, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(creator));
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(creator));
+	begin_index_scan(&scan, &by_creator, &key, 1, false);
 	while (count < limit &&
 		   index_getnext_slot(scan.index_scan, ForwardScanDirection, scan.slot))
 	{
@@ -1024,6 +1049,9 @@ note_delete(BurnStore *store, BurnNote *note)
 			}
 		}
 		note_fuse(note, &note->fuse);
+
+		/* If this is rolled back, the row is there again, its fuse lit perhaps. */
+		backlog_watch(note->id);
 	}
 	return result;
 }
@@ -1036,35 +1064,55 @@ note_release(BurnNote *note)
 }
 
 /*
- * Scans of many notes: those whose ids sort below id, in order of expiry, or
- * all of them.  notes_next() reuses its page pin: a BurnNote that it fills is
- * valid until the next call, and is not the caller's to release.
+ * Scans of notes: those whose ids sort from one on and below another, in order of
+ * expiry; or all of them from a block of the table on, in the order of their rows.
+ * notes_next() reuses its page pin: a BurnNote that it fills is valid until the next
+ * call, and is not the caller's to release.
  */
 void
-notes_before(BurnScan *scan, BurnStore *store, const unsigned char *id)
+notes_between(BurnScan *scan, BurnStore *store, const unsigned char *from,
+			  const unsigned char *bound)
 {
-	begin_range(scan, &store->notes, id);
+	begin_range(scan, &store->notes, from, bound);
 }
 
 void
-notes_all(BurnScan *scan, BurnStore *store)
+notes_all(BurnScan *scan, BurnStore *store, BlockNumber from)
 {
+	Relation	heap = store->notes.heap;
+	BlockNumber blocks = RelationGetNumberOfBlocks(heap);
+
 	InitDirtySnapshot(scan->snapshot);
-	scan->slot = table_slot_create(store->notes.heap, NULL);
+	scan->slot = table_slot_create(heap, NULL);
+	scan->in_range = false;
 	scan->index_scan = NULL;
-	scan->table_scan = table_beginscan(store->notes.heap, &scan->snapshot, 0, NULL, SO_NONE);
+	scan->table_scan = table_beginscan_strat(heap, &scan->snapshot, 0, NULL, true, false);
+
+	/* The table may have become shorter. What is added now is not for this scan. */
+	from = Min(from, blocks);
+	heap_setscanlimits(scan->table_scan, from < blocks ? from : 0, blocks - from);
 }
 
+/*
+ * The next note.  One whose row is damaged is passed over, with a WARNING in an hour.
+ */
 bool
 notes_next(BurnScan *scan, BurnNote *note)
 {
 	while (next_row(scan))
 	{
 		const char *damage = look(scan, note);
+		unsigned char place[NOTE_ID_BYTES] = {0};
 
+		if (damage == NULL && scan->in_range &&
+			memcmp(note->id, scan_id(scan), NOTE_ID_BYTES) != 0)
+			damage = other_id;
 		if (damage == NULL)
 			return true;
-		report_damage(WARNING, note, damage);
+
+		memcpy(place, &scan->slot->tts_tid, sizeof(ItemPointerData));
+		if (backlog_may_warn(place))
+			report_damage(WARNING, note, damage);
 	}
 	return false;
 }
@@ -1218,34 +1266,81 @@ receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt)
 }
 
 /*
- * Deletes up to limit rows whose ids sort below id, and returns how many.  Waits
- * for nobody: a row that is being changed stays.
+ * Deletes rows whose ids sort from one on and below another, limit at most, until
+ * that time (0 for no limit), and adds how many to *deleted.  True if no more are
+ * left to try.  Waits for nobody: a row that is being changed stays, and *from then
+ * is its id; otherwise the last one's.
  */
-static int64
-delete_before(const BurnTable *table, const unsigned char *id, int64 limit)
+static bool
+delete_between(const BurnTable *table, unsigned char *from, const unsigned char *bound,
+			   int64 limit, TimestampTz until, int64 *deleted)
 {
 	BurnScan	scan;
-	int64		deleted = 0;
+	bool		busy = false;
+	bool		done = false;
 
 	/* This command may have inserted some of them. */
 	CommandCounterIncrement();
 
-	begin_range(&scan, table, id);
-	while (deleted < limit && next_row(&scan))
+	begin_range(&scan, table, from, bound);
+	while (limit > 0 && !done && (until == 0 || GetCurrentTimestamp() < until))
 	{
 		CHECK_FOR_INTERRUPTS();
+		done = !next_row(&scan);
+		if (done)
+			break;
+		if (!busy)
+			memcpy(from, scan_id(&scan), NOTE_ID_BYTES);
 		if (!TransactionIdIsValid(scan.snapshot.xmax) &&
 			delete_row(table, scan.slot) == DELETE_DONE)
-			deleted++;
+		{
+			(*deleted)++;
+			limit--;
+		}
+		else
+			busy = true;
 	}
 	notes_end(&scan);
-	return deleted;
+	return done;
 }
 
-int64
-receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
+/*
+ * The lowest id of a table's rows, from one on; false if there are none.  Rows that
+ * other transactions are inserting or deleting count.
+ */
+static bool
+first_id(const BurnTable *table, const unsigned char *from, unsigned char *id)
 {
-	return delete_before(&store->receipts, id, limit);
+	BurnScan	scan;
+	bool		found;
+
+	begin_range(&scan, table, from, NULL);
+	found = index_getnext_slot(scan.index_scan, ForwardScanDirection, scan.slot);
+	if (found)
+		memcpy(id, scan_id(&scan), NOTE_ID_BYTES);
+	notes_end(&scan);
+	return found;
+}
+
+bool
+notes_first(BurnStore *store, unsigned char *id)
+{
+	const unsigned char lowest[NOTE_ID_BYTES] = {0};
+
+	return first_id(&store->notes, lowest, id);
+}
+
+bool
+receipts_first(BurnStore *store, const unsigned char *from, unsigned char *id)
+{
+	return first_id(&store->receipts, from, id);
+}
+
+bool
+receipts_delete(BurnStore *store, unsigned char *from, const unsigned char *bound,
+				int64 limit, TimestampTz until, int64 *deleted)
+{
+	return delete_between(&store->receipts, from, bound, limit, until, deleted);
 }
 
 /*
@@ -1269,14 +1364,27 @@ attempt_insert(BurnStore *store, const unsigned char *id, TimestampTz at,
 	close_table(&table);
 }
 
-int64
-attempts_delete_before(BurnStore *store, const unsigned char *id, int64 limit)
+bool
+attempts_first(BurnStore *store, const unsigned char *from, unsigned char *id)
 {
 	BurnTable	table;
-	int64		deleted;
+	bool		found;
 
 	open_table(&table, &attempt_shape, store->function, store->lockmode);
-	deleted = delete_before(&table, id, limit);
+	found = first_id(&table, from, id);
 	close_table(&table);
-	return deleted;
+	return found;
+}
+
+bool
+attempts_delete(BurnStore *store, unsigned char *from, const unsigned char *bound,
+				int64 limit, TimestampTz until, int64 *deleted)
+{
+	BurnTable	table;
+	bool		done;
+
+	open_table(&table, &attempt_shape, store->function, store->lockmode);
+	done = delete_between(&table, from, bound, limit, until, deleted);
+	close_table(&table);
+	return done;
 }

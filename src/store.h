@@ -78,6 +78,7 @@ typedef struct BurnScan
 	SnapshotData snapshot;
 	IndexScanDesc index_scan;	/* or */
 	TableScanDesc table_scan;
+	bool		in_range;		/* of ids, in their order? */
 	TupleTableSlot *slot;
 } BurnScan;
 
@@ -97,18 +98,24 @@ extern Buffer note_buffer(const BurnNote *note);
 extern BurnDelete note_delete(BurnStore *store, BurnNote *note);
 extern void note_release(BurnNote *note);
 
-extern void notes_before(BurnScan *scan, BurnStore *store, const unsigned char *id);
-extern void notes_all(BurnScan *scan, BurnStore *store);
+extern void notes_between(BurnScan *scan, BurnStore *store, const unsigned char *from,
+						  const unsigned char *bound);
+extern void notes_all(BurnScan *scan, BurnStore *store, BlockNumber from);
 extern bool notes_next(BurnScan *scan, BurnNote *note);
 extern void notes_end(BurnScan *scan);
+extern bool notes_first(BurnStore *store, unsigned char *id);
 
 extern void receipt_insert(BurnStore *store, const BurnReceipt *receipt);
 extern BurnReceiptLook receipt_look(BurnStore *store, const unsigned char *id);
 extern bool receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt);
-extern int64 receipts_delete_before(BurnStore *store, const unsigned char *id, int64 limit);
+extern bool receipts_first(BurnStore *store, const unsigned char *from, unsigned char *id);
+extern bool receipts_delete(BurnStore *store, unsigned char *from, const unsigned char *bound,
+							int64 limit, TimestampTz until, int64 *deleted);
 
 extern void attempt_insert(BurnStore *store, const unsigned char *id, TimestampTz at,
 						   const BurnWitness *witness);
-extern int64 attempts_delete_before(BurnStore *store, const unsigned char *id, int64 limit);
+extern bool attempts_first(BurnStore *store, const unsigned char *from, unsigned char *id);
+extern bool attempts_delete(BurnStore *store, unsigned char *from, const unsigned char *bound,
+							int64 limit, TimestampTz until, int64 *deleted);
 
 #endif							/* BURN_STORE_H */

@@ -4,11 +4,13 @@
  *	  The background processes that do what burn_purge() does, uncalled.
  *
  * The launcher lives as long as the server is no standby.  It is connected to
- * no database.  It takes the databases that burn_note.databases allows in turn,
- * the one that has been due for longest first, and has one worker sweep each.
+ * no database.  Of the databases that burn_note.databases allows it takes those
+ * for which the backlog says that something is due, the one that has been due for
+ * longest first, and has one worker sweep each.  It looks at each interval, which
+ * costs next to nothing; so nobody need wake it.
  *
- * A worker connects, calls burn_purge() in short transactions until there is
- * nothing to do or its time is up, tells the launcher how it went, and exits.
+ * A worker connects, purges in short transactions until there is nothing to do
+ * or its time is up, tells the launcher how it went, and exits.
  * It must never stay: DROP DATABASE, ALTER DATABASE ... RENAME and CREATE
  * DATABASE ... TEMPLATE give up after five seconds of somebody else being
  * connected.  So it waits half a second at most for a lock, quietly leaving the
@@ -67,18 +69,14 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "src/backlog.h"
 #include "src/compat.h"
+#include "src/purge.h"
 #include "src/settings.h"
 #include "src/sweeper.h"
 
 #define LAUNCHER	"burn_note launcher"
 #define WORKER		"burn_note sweeper"
-
-/*
- * One transaction removes at most so many notes, receipts and attempts each: each
- * note takes a subtransaction, and snapshots list 64 of a transaction.
- */
-#define BATCH		50
 
 /* A worker starts no transaction after so long, */
 #define SLICE_MS	2000
@@ -89,6 +87,9 @@
 /* So many intervals pass before a database is tried again that failed or has no burn_note. */
 #define RETRY		5
 
+/* All rows of a database are read after so long, for what nobody has told. */
+#define READ_ALL_AFTER	USECS_PER_DAY
+
 /* After so many seconds the server starts a launcher again that has ended. */
 #define RESTART		3
 
@@ -97,7 +98,8 @@ typedef enum SweepResult
 {
 	SWEEP_FAILED,				/* also if the worker could not begin */
 	SWEEP_ABSENT,				/* the database does not have the extension */
-	SWEEP_DONE,
+	SWEEP_LATER,				/* something kept it from going on, for now */
+	SWEEP_DONE,					/* the backlog knows what comes next */
 	SWEEP_MORE					/* there is more to do */
 } SweepResult;
 
@@ -115,8 +117,11 @@ typedef struct Database
 	Oid			oid;			/* the hash key */
 	NameData	name;
 	bool		wanted;			/* does it exist, and is it to be swept? */
+	TransactionId created;		/* by whom its row in pg_database was written */
+	TimestampTz read_all;		/* when the backlog was last told to begin anew */
 	TimestampTz started;		/* the latest sweep, 0 for none */
-	int			rest;			/* intervals from there to the next one */
+	int			rest;			/* so many intervals from there nothing is done */
+	bool		told;			/* and then only if the backlog says so */
 	BackgroundWorkerHandle *worker; /* NULL for none */
 	dsm_segment *result;		/* the worker's */
 } Database;
@@ -232,6 +237,17 @@ sweeper_start(void)
 }
 
 /*
+ * Has everything of a database looked at by its next sweep.
+ */
+static void
+begin_anew(Database *database)
+{
+	backlog_forget(database->oid);
+	backlog_read_all(database->oid);
+	database->read_all = GetCurrentTimestamp();
+}
+
+/*
  * Sleeps until something happens, so many milliseconds at most.
  */
 static void
@@ -247,8 +263,16 @@ doze(long milliseconds)
 		proc_exit(1);
 	if (ConfigReloadPending)
 	{
+		HASH_SEQ_STATUS all;
+		Database   *database;
+
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
+
+		/* A retention may have changed. */
+		hash_seq_init(&all, databases);
+		while ((database = hash_seq_search(&all)) != NULL)
+			begin_anew(database);
 	}
 }
 
@@ -271,10 +295,17 @@ settle(Database *database)
 		case SWEEP_MORE:
 			database->rest = 0;
 			break;
-		case SWEEP_DONE:
+		case SWEEP_LATER:
 			database->rest = 1;
 			break;
+		case SWEEP_DONE:
+			database->rest = 1;
+			database->told = true;
+			break;
 		case SWEEP_ABSENT:
+			database->rest = RETRY;
+			database->told = true;
+			break;
 		case SWEEP_FAILED:
 			database->rest = RETRY;
 			break;
@@ -292,6 +323,7 @@ settle(Database *database)
 static void
 look_around(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	HASH_SEQ_STATUS all;
 	Database   *database;
 	Relation	catalog;
@@ -321,6 +353,12 @@ look_around(void)
 		database->oid = form->oid;
 		database->name = form->datname;
 		database->wanted = true;
+
+		/* Under its OID there may be another one now. */
+		if (!TransactionIdEquals(database->created, HeapTupleHeaderGetRawXmin(tuple->t_data)) ||
+			database->read_all > now || database->read_all <= now - READ_ALL_AFTER)
+			begin_anew(database);
+		database->created = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	}
 	table_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -329,7 +367,10 @@ look_around(void)
 	hash_seq_init(&all, databases);
 	while ((database = hash_seq_search(&all)) != NULL)
 		if (settle(database) && !database->wanted)
+		{
+			backlog_forget(database->oid);
 			(void) hash_search(databases, &database->oid, HASH_REMOVE, NULL);
+		}
 }
 
 /*
@@ -350,6 +391,9 @@ find_due(long *milliseconds)
 	while ((database = hash_seq_search(&all)) != NULL)
 	{
 		TimestampTz due = database->started + database->rest * interval;
+
+		if (database->told)
+			due = Max(due, backlog_due(database->oid));
 
 		/* Somebody may have set the clock back. */
 		if (database->started > now)
@@ -394,6 +438,7 @@ start_worker(Database *database)
 
 	database->started = GetCurrentTimestamp();
 	database->rest = 1;
+	database->told = false;
 	if (is_locked(database->oid))
 		return;
 
@@ -444,6 +489,7 @@ sweeper_launcher_main(Datum unused)
 
 	MemoryContextSwitchTo(TopMemoryContext);
 	databases = hash_create("burn_note databases", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	backlog_forget(InvalidOid);
 
 	for (;;)
 	{
@@ -544,40 +590,41 @@ find_owner(Oid purge)
  * One transaction.
  */
 static SweepResult
-sweep_batch(void)
+sweep_batch(Purge *purge)
 {
 	SweepResult result = SWEEP_ABSENT;
 	Oid			user;
 	int			security;
-	Oid			purge;
+	Oid			function;
 
 	GetUserIdAndSecContext(&user, &security);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 
-	purge = find_purge();
+	function = find_purge();
 
 	/* Who has made read-only the default wants nothing to change by itself. */
-	if (OidIsValid(purge) && XactReadOnly)
-		result = SWEEP_DONE;
-	else if (OidIsValid(purge))
+	if (OidIsValid(function) && XactReadOnly)
+		result = SWEEP_LATER;
+	else if (OidIsValid(function))
 	{
-		Oid			owner = find_owner(purge);
+		Oid			owner = find_owner(function);
 		int			nesting = NewGUCNestLevel();
-		int64		removed;
 
 		if (OidIsValid(owner))
 			SetUserIdAndSecContext(owner, security | SECURITY_RESTRICTED_OPERATION);
-		removed = DatumGetInt64(OidFunctionCall1(purge, Int32GetDatum(BATCH)));
+		result = purge_batch(purge, function) ? SWEEP_DONE : SWEEP_MORE;
 		AtEOXact_GUC(false, nesting);
-		result = removed > 0 ? SWEEP_MORE : SWEEP_DONE;
 	}
+	else
+		purge->position.reading = false;
 
 	/* Still as the owner: deferred triggers fire now. */
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	SetUserIdAndSecContext(user, security);
+	backlog_keep(&purge->position);
 	return result;
 }
 
@@ -588,16 +635,19 @@ sweep_batch(void)
 static void
 sweep(volatile SweepResult *result)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz until = GetCurrentTimestamp() + SLICE_MS * INT64CONST(1000);
+	Purge	   *purge = MemoryContextAlloc(TopMemoryContext, sizeof(Purge));
+
+	/* For whoever ends this process: it is no failure, and not the end of it. */
+	*result = SWEEP_LATER;
+	purge_begin(purge, true, until);
 
 	do
 	{
-		/* For whoever ends this process: it is no failure, and not the end of it. */
-		*result = SWEEP_DONE;
-
 		PG_TRY();
 		{
-			*result = sweep_batch();
+			*result = SWEEP_LATER;
+			*result = sweep_batch(purge);
 		}
 		PG_CATCH();
 		{
@@ -610,8 +660,7 @@ sweep(volatile SweepResult *result)
 			AbortCurrentTransaction();
 		}
 		PG_END_TRY();
-	} while (*result == SWEEP_MORE &&
-			 !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), SLICE_MS));
+	} while (*result == SWEEP_MORE && GetCurrentTimestamp() < until);
 }
 
 static void

@@ -19,6 +19,13 @@ use constant PRELOADED => <<~'CONF';
 	burn_note.purge_interval = '1s'
 	CONF
 
+# Makes each receipt take a tenth of a second
+use constant DAWDLE => <<~'SQL';
+	CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END';
+	CREATE TRIGGER dawdle AFTER INSERT ON burn_receipt FOR EACH ROW EXECUTE FUNCTION dawdle();
+	SQL
+
 # A running server without the extension.
 sub start_node
 {
@@ -148,6 +155,7 @@ foreach my $database ('postgres', 'app')
 		"more_notes_than_a_batch_has_expire in $database");
 }
 $node->safe_psql('postgres', 'ALTER DATABASE app SET burn_note.receipt_retention = 1');
+$node->reload;
 ok($node->poll_query_until('app', "SELECT string_agg(outcome::text, ', ') FROM burn_receipt", 'r'),
 	'old_receipts_go_uncalled');
 $node->safe_psql('postgres', 'ALTER DATABASE app RESET burn_note.receipt_retention');
@@ -162,11 +170,7 @@ is( $node->safe_psql('postgres', <<~'SQL'), 'burn_note launcher|t|t|t', 'pg_stat
 	FROM pg_stat_activity WHERE backend_type = 'burn_note launcher'
 	SQL
 
-$node->safe_psql('slow', <<~'SQL');
-	CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
-		'BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END';
-	CREATE TRIGGER dawdle AFTER INSERT ON burn_receipt FOR EACH ROW EXECUTE FUNCTION dawdle();
-	SQL
+$node->safe_psql('slow', DAWDLE);
 ($id, $pid) = slow_sweep($node, 'slow');
 is($node->safe_psql('postgres', <<~SQL), 'burn_note sweeper|slow|active|sweeping|', 'pg_stat_activity_shows_the_worker');
 	SELECT application_name, datname, state, query, client_addr FROM pg_stat_activity WHERE pid = $pid
@@ -228,6 +232,18 @@ $session->query_safe('BEGIN; LOCK TABLE burn_note IN ACCESS EXCLUSIVE MODE');
 is_swept($node, 'postgres', 'a_locked_table_does_not_stop_other_databases');
 $session->query_safe('COMMIT');
 ends($node, 'app', $id, 'e', 'its_notes_expire_when_it_is_free');
+
+# Somebody else's receipt of it
+$kept = $node->safe_psql('app', "SELECT burn_note_id(burn_create('note', '100 ms'))");
+$session->query_safe(<<~SQL);
+	BEGIN;
+	INSERT INTO burn_receipt (id, created_at, closed_at, outcome) VALUES ('$kept', now(), now(), 'e');
+	SQL
+ends($node, 'app', expire($node, 'app'), 'e', 'a_receipt_that_somebody_else_is_writing_stops_no_others');
+is($node->safe_psql('app', "SELECT count(*) FROM burn_note WHERE id = '$kept'"), 1,
+	'nor_is_its_note_removed');
+$session->query_safe('ROLLBACK');
+ends($node, 'app', $kept, 'e', 'it_is_when_that_is_rolled_back');
 
 $session->query_safe("BEGIN; DROP EXTENSION burn_note");
 is_swept($node, 'postgres', 'an_extension_that_is_being_dropped_stops_nobody');
@@ -345,9 +361,13 @@ $node->reload;
 $node->safe_psql('postgres', 'CREATE DATABASE "Odd, name"');
 $node->safe_psql('Odd, name', 'CREATE EXTENSION burn_note CASCADE');
 my $odd = burn_in_vain($node, 'Odd, name');
+$node->safe_psql('Odd, name', DAWDLE);
+$id = expire($node, 'Odd, name', 30);
 $node->stop('smart');
 $node->start;
 ends($node, 'Odd, name', $odd, 'r', 'databases_that_are_listed_are_swept_at_the_start');
+ends($node, 'Odd, name', $id, 'e', 'what_takes_longer_than_a_sweep_is_gone_on_with_at_once');
+$node->safe_psql('Odd, name', 'DROP TRIGGER dawdle ON burn_receipt');
 $odd = burn_in_vain($node, 'Odd, name');
 $kept = burn_in_vain($node, 'postgres');
 $node->append_conf('postgresql.conf', "burn_note.purge_interval = '1s'\n");
