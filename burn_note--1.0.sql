@@ -97,7 +97,12 @@ CREATE TABLE burn_receipt (
 	peer inet,
 	actor text,
 	seal bytea
-) USING heap;
+) USING heap WITH (
+	-- they go in the order of their ids, which is that of the index: what is dead there
+	-- is what the next sweep has to pass, so do not let a fifth of the table die first
+	autovacuum_vacuum_scale_factor = 0.01,
+	autovacuum_vacuum_threshold = 10000
+);
 REVOKE ALL ON burn_receipt FROM PUBLIC;
 -- a trusted extension's tables belong to a superuser, and who installed it must be able
 -- to dump his database and to restore it
