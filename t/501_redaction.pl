@@ -730,7 +730,7 @@ isnt($node->psql('postgres', q(SET burn_note.redact = 'off'), extra_params => [ 
 
 	settle();
 	my %log = map { $_ => slurp_file($_, $sizes{$_}) } logs();
-	foreach my $record ([ 'ERROR', '22P02' ], [ 'ERROR', '57014' ], [ 'FATAL', '57P01' ])
+	foreach my $record ([ 'ERROR', 'UB001' ], [ 'ERROR', '57014' ], [ 'FATAL', '57P01' ])
 	{
 		my ($severity, $sqlstate) = @$record;
 		foreach my $log (keys %log)
