@@ -234,10 +234,11 @@ $session->query_safe('COMMIT');
 ends($node, 'app', $id, 'e', 'its_notes_expire_when_it_is_free');
 
 # Somebody else's receipt of it
-$kept = $node->safe_psql('app', "SELECT burn_note_id(burn_create('note', '100 ms'))");
+$kept = $node->safe_psql('app', "SELECT burn_note_id(burn_create('note', '3 s'))");
 $session->query_safe(<<~SQL);
 	BEGIN;
 	INSERT INTO burn_receipt (id, created_at, closed_at, outcome) VALUES ('$kept', now(), now(), 'e');
+	SELECT pg_sleep(3);
 	SQL
 ends($node, 'app', expire($node, 'app'), 'e', 'a_receipt_that_somebody_else_is_writing_stops_no_others');
 is($node->safe_psql('app', "SELECT count(*) FROM burn_note WHERE id = '$kept'"), 1,
