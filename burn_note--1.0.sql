@@ -98,8 +98,8 @@ CREATE TABLE burn_receipt (
 	actor text,
 	seal bytea
 ) USING heap WITH (
-	-- they go in the order of their ids, which is that of the index: what is dead there
-	-- is what the next sweep has to pass, so do not let a fifth of the table die first
+	-- they go in the order of their ids, so what is dead lies where a look for the oldest
+	-- begins: by default a fifth of the table would have to be dead first
 	autovacuum_vacuum_scale_factor = 0.01,
 	autovacuum_vacuum_threshold = 10000
 );

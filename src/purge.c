@@ -27,7 +27,11 @@
 #include "src/settings.h"
 #include "src/store.h"
 
-/* The sweeper's transactions: so many notes of each kind, and so many rows. */
+/*
+ * The sweeper's transactions try so many notes at most: each takes a
+ * subtransaction, and snapshots list 64 of a transaction.  Receipts and attempts
+ * take none.
+ */
 #define BATCH_NOTES	50
 #define BATCH_ROWS	5000
 
@@ -35,13 +39,13 @@
 #define ROWS_PER_LOOK 64
 
 /*
- * Begins a purge of our database.
+ * Begins a purge of our database, the sweeper's or burn_purge()'s, which stops at
+ * that time (0 for never).
  */
 void
 purge_begin(Purge *purge, bool sweeper, TimestampTz until)
 {
 	memset(purge, 0, offsetof(Purge, list));
-	purge->sweeper = sweeper;
 	purge->until = until;
 	purge->now = unix_milliseconds(GetCurrentTimestamp());
 	backlog_begin(&purge->position, sweeper);

@@ -13,7 +13,6 @@
 /* One purge, in one or more transactions. */
 typedef struct Purge
 {
-	bool		sweeper;		/* else it is burn_purge()'s */
 	TimestampTz until;			/* stop then: 0 for never */
 	uint64		now;			/* when it began, as ids have it */
 	BacklogPosition position;	/* as of the last batch */

@@ -21,13 +21,15 @@ $ENV{PGOPTIONS} = '-c enable_seqscan=off -c client_min_messages=error';
 use constant LISTED => 1024;
 use constant WARNED => 256;
 
-my $node = burn_node('backlog', conf => <<~'CONF');
+use constant PRELOADED => <<~'CONF';
 	shared_preload_libraries = 'burn_note'
 	burn_note.purge_interval = '1s'
 	max_prepared_transactions = 10
 	log_min_messages = debug1
 	log_statement = none
 	CONF
+
+my $node = burn_node('backlog', conf => PRELOADED);
 my ($reads, $session, $id, $pid);
 
 sub id_of
@@ -103,7 +105,7 @@ sub is_quiet
 		SQL
 	launcher_looks(2);
 	$before = workers_started();
-	launcher_looks(4);
+	launcher_looks(3);
 	is(workers_started(), $before, $what);
 	return;
 }
@@ -342,6 +344,7 @@ sub fails
 sub make_failing
 {
 	my ($notes, $kind, $expires_in) = @_;
+	my $last;
 
 	# nobody sweeps before the constraint is there
 	local $ENV{PGOPTIONS} = "$ENV{PGOPTIONS} -c default_transaction_read_only=off";
@@ -353,9 +356,9 @@ sub make_failing
 		SQL
 	$node->safe_psql('postgres', 'BEGIN; SELECT count(burn_read(token)) FROM failing; ROLLBACK')
 	  if $kind eq 'rolled back';
-	$id = $node->safe_psql('postgres', "SELECT id FROM failing ORDER BY id OFFSET $notes - 1 LIMIT 1");
+	$last = $node->safe_psql('postgres', "SELECT id FROM failing ORDER BY id OFFSET $notes - 1 LIMIT 1");
 	$node->safe_psql('postgres',
-		"ALTER TABLE burn_receipt ADD CONSTRAINT refused CHECK (id > '$id') NOT VALID");
+		"ALTER TABLE burn_receipt ADD CONSTRAINT refused CHECK (id > '$last') NOT VALID");
 	$log_start = -s $node->logfile;
 	$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET default_transaction_read_only');
 	return;
@@ -394,6 +397,75 @@ is(scalar(() = substr(slurp_file($node->logfile), $log_start) =~ /could not end 
 	'and that there are others');
 $node->safe_psql('postgres', 'ALTER TABLE burn_receipt DROP CONSTRAINT refused');
 have_ended(WARNED + 20, 'all end when they can');
+$node->stop;
+
+#
+# As time goes by
+#
+my $ahead = PostgreSQL::Test::Utils::tempdir() . '/ahead';
+
+sub set_clock_ahead
+{
+	my ($hours) = @_;
+
+	append_to_file("$ahead.new", 3600 * $hours);
+	rename "$ahead.new", $ahead or die "$ahead: $!";
+	return;
+}
+
+set_clock_ahead(0);
+{
+	local $ENV{CLOCK_AHEAD} = $ahead;
+	local $ENV{LD_PRELOAD} = BurnNote::library('clock');
+	$node = burn_node('time', conf => PRELOADED);
+}
+$token = create($node);
+$id = id_of($token);
+$node->safe_psql('postgres', 'CREATE TABLE kept AS SELECT * FROM burn_note WHERE false');
+make_failing(1, 'rolled back', '30 days');
+have_ended(20, 'a note that cannot be ended stops no others');
+$node->wait_for_log(qr/could not end burn note/, $log_start);
+$log_start = -s $node->logfile;
+launcher_looks(3);
+is_deeply(fails(), {}, 'it is not told of again');
+set_clock_ahead(2);
+$node->wait_for_log(qr/could not end burn note/, $log_start);
+pass('but for another hour');
+$node->safe_psql('postgres', 'ALTER TABLE burn_receipt DROP CONSTRAINT refused');
+have_ended(21, 'it ends when it can');
+
+# burned, kept, and put there again
+$node->safe_psql('postgres', <<~SQL);
+	BEGIN;
+	SELECT FROM burn_note WHERE id = '$id' FOR UPDATE;
+	SAVEPOINT s;
+	SELECT burn_read('$token');
+	ROLLBACK TO s;
+	INSERT INTO kept SELECT * FROM burn_note WHERE id = '$id';
+	DELETE FROM burn_note WHERE id = '$id';
+	COMMIT;
+	SQL
+is_quiet('nothing is left');
+$node->safe_psql('postgres', 'INSERT INTO burn_note SELECT * FROM kept');
+launcher_looks(3);
+is(rows($node, $token), 1, 'a burned row that is put there by hand is not found');
+set_clock_ahead(27);
+ends($id, 'r', 'until a day has passed');
+
+$id = id_of(create($node));
+is_quiet('a note of seven days waits');
+set_clock_ahead(27 + 7 * 24 - 1);
+is_quiet('until then');
+is($node->safe_psql('postgres', "SELECT count(*) FROM burn_note WHERE id = '$id'"), 1, 'it is there');
+set_clock_ahead(27 + 7 * 24 + 1);
+ends($id, 'e', 'it expires then');
+$node->safe_psql('postgres', 'SET burn_note.max_attempts = 100; SELECT burn_read(burn_create($$note$$, NULL, $$right$$), NULL, $$wrong$$)');
+set_clock_ahead(24 * 400);
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM burn_receipt, burn_attempt'), 'receipts and attempts go');
+set_clock_ahead(0);
+$token = create($node);
+$node->safe_psql('postgres', "BEGIN; SELECT burn_read('$token'); ROLLBACK");
+ends(id_of($token), 'r', 'a clock that is set back stops nothing');
 $node->stop;
 
 #

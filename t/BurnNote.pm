@@ -7,7 +7,9 @@ package BurnNote;
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use Exporter 'import';
+use FindBin;
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -148,6 +150,18 @@ sub burned_in_vain
 	like(status($node, $token), qr/^read\|/, 'the note has burned');
 	is(burn($node, $token), 'NULL', 'the next reader does not get it');
 	return;
+}
+
+# Compiles t/NAME.c, for LD_PRELOAD, and returns the library's path
+sub library
+{
+	my ($name) = @_;
+	my $library = abs_path(PostgreSQL::Test::Utils::tempdir()) . "/$name.so";    # servers work elsewhere
+
+	PostgreSQL::Test::Utils::system_log($ENV{CC} // 'cc', qw(-shared -fPIC -o), $library,
+		"$FindBin::RealBin/$name.c", '-ldl') == 0
+	  or die "$name.c does not compile";
+	return $library;
 }
 
 # SIGKILL to a backend, and wait until the server has recovered from it.

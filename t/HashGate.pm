@@ -9,8 +9,8 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use BurnNote ();
 use Exporter 'import';
-use FindBin;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep);
 
@@ -24,13 +24,7 @@ sub start_with_gate
 {
 	my ($node) = @_;
 
-	if (!defined $library)
-	{
-		$library = "$dir/hash_gate.so";
-		PostgreSQL::Test::Utils::system_log($ENV{CC} // 'cc', qw(-shared -fPIC -o), $library,
-			"$FindBin::RealBin/hash_gate.c", '-ldl') == 0
-		  or die 'hash_gate.c does not compile';
-	}
+	$library //= BurnNote::library('hash_gate');
 	local $ENV{LD_PRELOAD} = $library;
 	local $ENV{HASH_GATE} = $dir;
 	$node->start;
