@@ -422,7 +422,7 @@ get_any_token(FunctionCallInfo fcinfo, BurnToken *token)
 		ereport(ERROR,
 				(errcode(ERRCODE_BURN_INVALID_TOKEN),
 				 errmsg("invalid burn note token"),
-				 errhint("A token has %d characters. Was the link cut short or altered, or has it a space at its end?",
+				 errhint("A token has %d characters, without spaces and the rest of a link. Was it cut short or altered?",
 						 TOKEN_CHARS)));
 	}
 }

@@ -25,7 +25,7 @@
  *
  * What runs at an abort must not fail: it allocates nothing, and waits for
  * nothing but the one lock, which nobody holds for longer than it takes to walk
- * through the list.  Where the library is not preloaded there is no shared
+ * through the list once for each note that a transaction burned.  Where the library is not preloaded there is no shared
  * memory, and each purge reads all rows.
  *
  *-------------------------------------------------------------------------

@@ -46,7 +46,7 @@ count_notes(Oid function, int64 *pending, int64 *pending_bytes, int64 *overdue)
 	BurnNote	note;
 
 	store_open(&store, function, AccessShareLock);
-	notes_all(&scan, &store, 0);
+	notes_all(&scan, &store, 0, false);
 	while (notes_next(&scan, &note))
 	{
 		TimestampTz expires = from_unix_milliseconds(note_id_expires(note.id));

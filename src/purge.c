@@ -82,6 +82,7 @@ end_listed(Purge *purge, BurnStore *store, const unsigned char *id)
 {
 	BurnEnd		end = END_BUSY;
 	unsigned char next[NOTE_ID_BYTES];
+	bool		found;
 	BurnScan	scan;
 	BurnNote	note;
 
@@ -92,19 +93,25 @@ end_listed(Purge *purge, BurnStore *store, const unsigned char *id)
 		return false;
 	}
 
+	/*
+	 * It leaves the list before the look, so that who burns it after that lists it
+	 * again, and comes back behind the others.
+	 */
+	backlog_watch(id);
+	backlog_remove(id);
+
 	memcpy(next, id, NOTE_ID_BYTES);
 	next_id(next);
 	notes_between(&scan, store, id, next);
-	if (!notes_next(&scan, &note))
-		backlog_remove(id);
-	else if (fuse_is_lit(&note.fuse))
+	found = notes_next(&scan, &note);
+	if (found && fuse_is_lit(&note.fuse))
 		end = end_note_found(store, &note, purge_time(purge));
-	else if (!note.busy)
-		backlog_remove(id);		/* who was about to burn it gave up before */
+	else if (found && !note.busy)
+		found = false;			/* who was about to burn it gave up before */
 	notes_end(&scan);
 
-	if (end == END_DONE)
-		backlog_remove(id);
+	if (found && end != END_DONE)
+		backlog_add(id);
 	return end == END_DONE;
 }
 
@@ -154,7 +161,7 @@ end_lit(Purge *purge, BurnStore *store, int64 *tries)
 	BurnScan	scan;
 	BurnNote	note;
 
-	notes_all(&scan, store, ItemPointerGetBlockNumberNoCheck(&position->read));
+	notes_all(&scan, store, ItemPointerGetBlockNumberNoCheck(&position->read), true);
 	while (position->reading && *tries > 0 &&
 		   (++rows % ROWS_PER_LOOK != 0 || !time_is_up(purge)))
 	{
@@ -169,10 +176,10 @@ end_lit(Purge *purge, BurnStore *store, int64 *tries)
 				BurnEnd		end = end_note_found(store, &note, purge_time(purge));
 
 				/* Whoever has it may have prepared that before a crash. */
-				if (end == END_BUSY)
-					backlog_add(note.id);
-				else if (end == END_DONE)
+				if (end == END_DONE)
 					ended++;
+				else
+					backlog_add(note.id);
 				(*tries)--;
 			}
 		}
@@ -192,16 +199,16 @@ end_notes(Purge *purge, BurnStore *store, int64 tries)
 {
 	int64		ended = 0;
 
+	if (tries > 0 && !purge->expired_done)
+		ended += end_expired(purge, store, &tries);
+	if (tries > 0 && purge->position.reading)
+		ended += end_lit(purge, store, &tries);
 	for (; tries > 0 && purge->tried < purge->listed && !time_is_up(purge); tries--)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (end_listed(purge, store, purge->list[purge->tried++]))
 			ended++;
 	}
-	if (tries > 0 && !purge->expired_done)
-		ended += end_expired(purge, store, &tries);
-	if (tries > 0 && purge->position.reading)
-		ended += end_lit(purge, store, &tries);
 	return ended;
 }
 
@@ -267,8 +274,8 @@ purge_batch(Purge *purge, Oid function)
 	bool		done;
 
 	store_open(&store, function, RowExclusiveLock);
-	(void) end_notes(purge, &store, BATCH_NOTES);
 	(void) delete_rows(purge, &store, BATCH_ROWS);
+	(void) end_notes(purge, &store, BATCH_NOTES);
 
 	done = all_notes_done(purge) && purge->receipts_done && purge->attempts_done;
 	if (done)

@@ -656,6 +656,7 @@ begin_index_scan(BurnScan *scan, const BurnTable *table, ScanKey keys, int count
 {
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(table->heap, NULL);
+	scan->with_coming = false;
 	scan->table_scan = NULL;
 	scan->index_scan = index_beginscan(table->heap, table->key, &scan->snapshot, NULL, count, 0, SO_NONE);
 	scan->index_scan->xs_want_itup = scan->in_range = in_range;
@@ -717,8 +718,8 @@ next_row(BurnScan *scan)
 
 		if (!found)
 			return false;
-		/* Another transaction's insert in progress is not there yet. */
-		if (!TransactionIdIsValid(scan->snapshot.xmin))
+		/* Another transaction's insert in progress is not there yet, but for who purges. */
+		if (scan->with_coming || !TransactionIdIsValid(scan->snapshot.xmin))
 			return true;
 	}
 }
@@ -859,7 +860,7 @@ look(const BurnScan *scan, BurnNote *note)
 		return "its sealed note has an impossible length";
 
 	note->created_at = DatumGetTimestampTz(slot->tts_values[NOTE_CREATED_AT - 1]);
-	note->busy = TransactionIdIsValid(scan->snapshot.xmax);
+	note->busy = TransactionIdIsValid(scan->snapshot.xmin) || TransactionIdIsValid(scan->snapshot.xmax);
 	note->fuse_on_page = (BurnFuse *) DatumGetPointer(slot->tts_values[NOTE_FUSE - 1]);
 	if (!fuse_read(&note->fuse, note_buffer(note), note->fuse_on_page))
 		return damaged_fuse;
@@ -1074,10 +1075,11 @@ notes_between(BurnScan *scan, BurnStore *store, const unsigned char *from,
 			  const unsigned char *bound)
 {
 	begin_range(scan, &store->notes, from, bound);
+	scan->with_coming = true;
 }
 
 void
-notes_all(BurnScan *scan, BurnStore *store, BlockNumber from)
+notes_all(BurnScan *scan, BurnStore *store, BlockNumber from, bool with_coming)
 {
 	Relation	heap = store->notes.heap;
 	BlockNumber blocks = RelationGetNumberOfBlocks(heap);
@@ -1085,6 +1087,7 @@ notes_all(BurnScan *scan, BurnStore *store, BlockNumber from)
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(heap, NULL);
 	scan->in_range = false;
+	scan->with_coming = with_coming;
 	scan->index_scan = NULL;
 	scan->table_scan = table_beginscan_strat(heap, &scan->snapshot, 0, NULL, true, false);
 
@@ -1177,7 +1180,7 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("could not obtain lock on burn note"),
-					 errdetail("Another transaction has been writing its receipt for longer than %d ms. The note is not burned.",
+					 errdetail("Another transaction has been writing its receipt for longer than %d ms.",
 							   store_patience())));
 		}
 		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION ||

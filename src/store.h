@@ -42,7 +42,7 @@ typedef struct BurnNote
 	unsigned char id[NOTE_ID_BYTES];
 	TimestampTz created_at;
 	BurnFuse	fuse;			/* as of the look */
-	bool		busy;			/* is another transaction deleting the row? */
+	bool		busy;			/* is another transaction inserting or deleting the row? */
 	TupleTableSlot *slot;
 	BurnFuse   *fuse_on_page;
 } BurnNote;
@@ -79,6 +79,7 @@ typedef struct BurnScan
 	IndexScanDesc index_scan;	/* or */
 	TableScanDesc table_scan;
 	bool		in_range;		/* of ids, in their order? */
+	bool		with_coming;	/* also rows that are being inserted? */
 	TupleTableSlot *slot;
 } BurnScan;
 
@@ -100,7 +101,7 @@ extern void note_release(BurnNote *note);
 
 extern void notes_between(BurnScan *scan, BurnStore *store, const unsigned char *from,
 						  const unsigned char *bound);
-extern void notes_all(BurnScan *scan, BurnStore *store, BlockNumber from);
+extern void notes_all(BurnScan *scan, BurnStore *store, BlockNumber from, bool with_coming);
 extern bool notes_next(BurnScan *scan, BurnNote *note);
 extern void notes_end(BurnScan *scan);
 extern bool notes_first(BurnStore *store, unsigned char *id);

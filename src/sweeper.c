@@ -618,7 +618,13 @@ sweep_batch(Purge *purge)
 		AtEOXact_GUC(false, nesting);
 	}
 	else
+	{
+		/* Where there is no extension nothing waits. */
+		backlog_forget_due();
+		for (int i = 0; i < purge->listed; i++)
+			backlog_remove(purge->list[i]);
 		purge->position.reading = false;
+	}
 
 	/* Still as the owner: deferred triggers fire now. */
 	PopActiveSnapshot();

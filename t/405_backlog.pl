@@ -134,6 +134,29 @@ my $token = create($node);
 $node->safe_psql('postgres', "BEGIN; SELECT burn_read('$token'); ROLLBACK");
 is_told(id_of($token), 'r', 'ROLLBACK');
 
+# The sweeper meets the row of a note that is created and burned in one transaction before
+# that ends.
+foreach my $way ('COMMIT', "PREPARE TRANSACTION 'made'")
+{
+	($session) = backend();
+	$session->query_safe('BEGIN');
+	$id = $session->query_safe(<<~'SQL');
+		SELECT burn_note_id(set_config('test.token', burn_create('note'), false));
+		SAVEPOINT s;
+		SELECT FROM burn_read(current_setting('test.token'));
+		ROLLBACK TO s;
+		SQL
+	launcher_looks(4);
+	$session->query_safe($way);
+	if ($way ne 'COMMIT')
+	{
+		launcher_looks(4);
+		$session->query_safe("COMMIT PREPARED 'made'");
+	}
+	$session->quit;
+	is_told($id, 'r', "ROLLBACK TO behind its creation, and then $way");
+}
+
 $token = create($node);
 $node->safe_psql('postgres', "BEGIN; SAVEPOINT s; SELECT burn_read('$token'); ROLLBACK TO s; COMMIT");
 is_told(id_of($token), 'r', 'ROLLBACK TO');
@@ -397,6 +420,42 @@ is(scalar(() = substr(slurp_file($node->logfile), $log_start) =~ /could not end 
 	'and that there are others');
 $node->safe_psql('postgres', 'ALTER TABLE burn_receipt DROP CONSTRAINT refused');
 have_ended(WARNED + 20, 'all end when they can');
+
+#
+# Notes that are slow to fail do not hold up the others, nor does an extension that is gone
+#
+$node->safe_psql('postgres', <<~'SQL');
+	CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+		'BEGIN PERFORM pg_sleep(0.6); RAISE EXCEPTION ''slow''; END';
+	CREATE TRIGGER slow BEFORE INSERT ON burn_receipt FOR EACH ROW WHEN (NEW.outcome = 'r') EXECUTE FUNCTION slow();
+	SQL
+my @slow;
+foreach (1 .. 5)
+{
+	# the reader's own receipt has to pass
+	my $slow = create($node);
+	$node->safe_psql('postgres', <<~SQL);
+		BEGIN; SET LOCAL session_replication_role = replica; SELECT burn_read('$slow'); ROLLBACK
+		SQL
+	push @slow, id_of($slow);
+}
+$id = $node->safe_psql('postgres', "SELECT burn_note_id(burn_create('note', '1500 ms'))");
+ends($id, 'e', 'notes_that_are_slow_to_fail_do_not_stop_the_sweeper');
+$node->safe_psql('postgres', 'DROP TRIGGER slow ON burn_receipt');
+ends($_, 'r', 'and end when they can') foreach @slow;
+
+$node->safe_psql('postgres', 'CREATE DATABASE dropped');
+$node->safe_psql('dropped', 'CREATE EXTENSION burn_note CASCADE');
+launcher_looks(3);
+my $other = $node->background_psql('dropped');
+$other->query_safe('BEGIN');
+$other->query_safe("SELECT burn_read(burn_create('note', '1 day'))");
+$other->query_safe('ROLLBACK');
+$other->query_safe("BEGIN; SELECT burn_create('note', '1 day')");
+$other->query_safe('COMMIT; DROP EXTENSION burn_note');
+$other->quit;
+launcher_looks(8);
+is_quiet('no_process_is_started_where_the_extension_was_dropped');
 $node->stop;
 
 #
