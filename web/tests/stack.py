@@ -16,6 +16,7 @@ outside of `directory`.
 
 import argparse
 import os
+import re
 import secrets
 import signal
 import socket
@@ -66,6 +67,7 @@ TLS = """
         ssl_certificate {d}/certificate.pem;
         ssl_certificate_key {d}/key.pem;
         include {deploy}/nginx/burn_note_tls.conf;
+        {http2}
 """
 
 
@@ -190,13 +192,13 @@ class Stack:
                 check=True,
                 capture_output=True,
             )
-        ends = " ssl;" if self.tls else ";"
+        ends = (" ssl;" if http2_on() else " ssl http2;") if self.tls else ";"
         hosts = [f"[{a}]" if ":" in a else a for _, a in loopback()]
         configuration = NGINX.format(
             d=d,
             deploy=DEPLOY,
             listen=" ".join(f"listen {host}:{self.port}{ends}" for host in hosts),
-            tls=TLS.format(d=d, deploy=DEPLOY) if self.tls else "",
+            tls=TLS.format(d=d, deploy=DEPLOY, http2=http2_on()) if self.tls else "",
             server=self.server + ("" if self.limits else "\nlimit_req_dry_run on;"),
         )
         (d / "nginx.conf").write_text(configuration)
@@ -257,6 +259,13 @@ class Stack:
 
 def nginx():
     return "/usr/sbin/nginx"
+
+
+def http2_on():
+    """How an nginx from 1.25.1 on is told; `listen` does it before."""
+    said = subprocess.run([nginx(), "-v"], capture_output=True, text=True).stderr
+    version = tuple(map(int, re.search(r"nginx/([\d.]+)", said)[1].split(".")))
+    return "http2 on;" if version >= (1, 25, 1) else ""
 
 
 def main():

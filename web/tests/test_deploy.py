@@ -288,6 +288,49 @@ def test_tls_is_of_today(stack, version, works):
             assert not works, error
 
 
+# HTTP/2, by curl: Python has no client of it
+
+
+def curl(stack, *arguments):
+    """Returns what curl's --write-out "%{http_version} %{response_code}" says."""
+    command = ["curl", "--http2", "-s", "--cacert", stack.directory / "certificate.pem"]
+    command += ["-c", stack.directory / "jar", "-b", stack.directory / "jar", "-e", stack.url + "/"]
+    command += ["-w", "%{http_version} %{response_code}", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def form_token(stack, path):
+    page = stack.directory / "page.html"
+    assert curl(stack, "-o", page, stack.url + path) == "2 200"
+    return re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.read_text())[1]
+
+
+def test_a_body_of_unknown_length_is_refused_by_http_2_too(stack):
+    for length in (b"secret", b"x" * 200_000):
+        sent = subprocess.run(
+            ["curl", "--http2", "-s", "--cacert", stack.directory / "certificate.pem"]
+            + ["-o", "/dev/null", "-w", "%{http_version} %{response_code}", "-X", "POST", "-T", "-"]
+            + [stack.url + "/"],
+            input=length,
+            capture_output=True,
+        )
+        assert sent.stdout == b"2 411"
+
+
+def test_no_file_touches_the_disk_on_its_way_by_http_2(no_temporary_files, tmp_path):
+    stack = no_temporary_files(tls=True)
+    (tmp_path / "file").write_bytes(FILE)
+    made = tmp_path / "made.html"
+    create = ["-F", f"csrfmiddlewaretoken={form_token(stack, '/')}", "-F", "expires=hour"]
+    create += ["-F", f"file=@{tmp_path}/file", "-L", "-o", made]
+    assert curl(stack, *create, stack.url + "/") == "2 200"
+    token = re.search(r"bn1_[\w-]{56}", made.read_text())[0]
+    reveal = ["-d", f"csrfmiddlewaretoken={form_token(stack, '/open/')}", "-d", f"link={token}"]
+    reveal += ["--limit-rate", "8M", "-o", tmp_path / "revealed"]
+    assert curl(stack, *reveal, stack.url + "/reveal/") == "2 200"
+    assert (tmp_path / "revealed").read_bytes() == FILE
+
+
 # Limits
 
 
@@ -326,7 +369,7 @@ def no_temporary_files(tmp_path):
     """A stack whose nginx can write no temporary file."""
 
     def start(**options):
-        stack = Stack(tmp_path, tls=False, **options)
+        stack = Stack(tmp_path, **{"tls": False} | options)
         stack.__enter__()
         started.append(stack)
         for directory in (tmp_path / "temp").iterdir():
