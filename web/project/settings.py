@@ -1,12 +1,14 @@
 """The project around the app. What differs between two deployments comes from the
-environment; deploy/web.env describes it. The rest can be edited here.
+environment, and deploy/web.env describes it: an update replaces this file.
 
 There is nothing to log in to, no session and no admin, so none of Django's apps for them.
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
+from burn_note.conf import DEFAULTS
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -18,11 +20,23 @@ def required(name: str) -> str:
     return value
 
 
+def number(name: str, default: int) -> int:
+    value = os.environ.get(name, "").strip() or str(default)
+    if not value.isdecimal() or int(value) == 0:
+        raise ImproperlyConfigured(f"The environment variable {name} is no number above 0: {value!r}.")
+    return int(value)
+
+
 SECRET_KEY = required("SECRET_KEY")
 ALLOWED_HOSTS = required("ALLOWED_HOSTS").replace(",", " ").split()
 DEBUG = False
 
-INSTALLED_APPS = ["burn_note", "django.contrib.staticfiles"]
+# those of the site's own come first, and with them their templates
+INSTALLED_APPS = [
+    *os.environ.get("BURN_NOTE_EXTRA_APPS", "").replace(",", " ").split(),
+    "burn_note",
+    "django.contrib.staticfiles",
+]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -55,12 +69,19 @@ DATABASES = {
 
 # nginx connects through a Unix socket, and nobody else can
 BURN_NOTE_TRUSTED_PROXIES = ["unix"]
+BURN_NOTE_MAX_TEXT = number("BURN_NOTE_MAX_TEXT", DEFAULTS["BURN_NOTE_MAX_TEXT"])
+BURN_NOTE_MAX_FILE = number("BURN_NOTE_MAX_FILE", DEFAULTS["BURN_NOTE_MAX_FILE"])
+BURN_NOTE_MAX_EXPIRY = timedelta(
+    days=number("BURN_NOTE_MAX_EXPIRY_DAYS", DEFAULTS["BURN_NOTE_MAX_EXPIRY"].days)
+)
 
 LANGUAGE_CODE = os.environ.get("LANGUAGE_CODE", "en")
 LANGUAGES = [("en", _("English")), ("de", _("German"))]
 TIME_ZONE = os.environ.get("TIME_ZONE", "UTC")
 
 STATIC_URL = "/static/"
+# with the list of their names, which is this code's alone; deploy/install copies them from
+# here to where nginx finds those of earlier releases, too
 STATIC_ROOT = os.environ.get("STATIC_ROOT", Path(__file__).parents[1] / "static")
 STORAGES = {
     # names with a hash of the contents, which browsers may keep for ever

@@ -67,6 +67,36 @@ def test_a_missing_setting_is_named(name):
     )
 
 
+@pytest.mark.parametrize("name", ["BURN_NOTE_MAX_TEXT", "BURN_NOTE_MAX_FILE", "BURN_NOTE_MAX_EXPIRY_DAYS"])
+@pytest.mark.parametrize("value", ["many", "0", "-1", "1.5"])
+def test_a_number_that_is_none_is_named(name, value):
+    run = manage("check", **{name: value})
+    assert run.returncode != 0
+    assert run.stderr.splitlines()[-1].endswith(
+        f"The environment variable {name} is no number above 0: {value!r}."
+    )
+
+
+def test_settings_come_from_the_environment():
+    code = "from django.conf import settings as s; print(s.BURN_NOTE_MAX_TEXT, s.BURN_NOTE_MAX_FILE, s.BURN_NOTE_MAX_EXPIRY)"
+    run = manage(
+        *("shell", "-v0", "-c", code),
+        BURN_NOTE_MAX_TEXT="1",
+        BURN_NOTE_MAX_FILE="2",
+        BURN_NOTE_MAX_EXPIRY_DAYS="3",
+    )
+    assert run.stdout == "1 2 3 days, 0:00:00\n"
+
+
+def test_apps_of_ones_own_come_first(tmp_path):
+    (tmp_path / "ours/templates/burn_note").mkdir(parents=True)
+    (tmp_path / "ours/__init__.py").touch()
+    (tmp_path / "ours/templates/burn_note/gone.html").write_text("ours")
+    code = "from django.template.loader import get_template as t; print(t('burn_note/gone.html').render())"
+    variables = {"BURN_NOTE_EXTRA_APPS": "ours", "PYTHONPATH": str(tmp_path)}
+    assert manage("shell", "-v0", "-c", code, **variables).stdout == "ours\n"
+
+
 def test_check_deploy_is_clean():
     run = manage("check", "--deploy", "--fail-level", "WARNING", BURN_NOTE_HTTPS="on")
     assert (run.returncode, run.stdout) == (0, "System check identified no issues (0 silenced).\n")
