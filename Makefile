@@ -43,7 +43,7 @@ endif
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard *.h src/*.h) burn_note.control
 
-.PHONY: demo web test deps bench soak majors
+.PHONY: demo web test test-site deps bench soak majors
 
 # Shows the main job on a private server, which is removed afterwards.
 # make demo FILE=path burns a file of yours (its copy, that is).
@@ -57,6 +57,10 @@ web:
 # Everything that is tested, on private servers
 test:
 	@tools/test
+
+# An update of a whole site while it is used; by sudo, where this is not root
+test-site:
+	@tools/test site
 
 # Ten minutes of everything at once, and then the books
 soak:

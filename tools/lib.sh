@@ -3,8 +3,8 @@
 # Sourced by tools/demo, tools/test and tools/web: builds burn_note and runs servers in a
 # scratch directory. Promises: the source tree is not written to, nothing is installed
 # into the system's PostgreSQL, none listens on a network address but the loopback's,
-# nothing runs as root but apt and pip, and servers and scratch directory are gone at the
-# end, also after a failure or Ctrl-C.
+# nothing runs as root but apt, pip and what `tools/test site` locks into namespaces of its
+# own, and servers and scratch directory are gone at the end, also after a failure or Ctrl-C.
 #
 set -eu
 

@@ -242,7 +242,7 @@ class Stack:
                 self.urlopen().close()
                 return
             except urllib.error.HTTPError as error:
-                if error.code != 502:
+                if error.code not in (502, 503):
                     break
             except OSError:
                 pass

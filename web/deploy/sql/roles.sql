@@ -1,4 +1,5 @@
--- The database, and a role for each thing that is done to it. As a superuser:
+-- The database, and a role for each thing that is done to it; what is there already is
+-- changed where it differs. As a superuser:
 --
 --     psql -d postgres -f roles.sql
 --
@@ -12,11 +13,12 @@
 
 \set ON_ERROR_STOP on
 
-CREATE ROLE burn_note_owner LOGIN;
-CREATE ROLE burn_note_web LOGIN;
-CREATE ROLE burn_note_keeper LOGIN;
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['burn_note_owner', 'burn_note_web', 'burn_note_keeper']) AS name
+WHERE to_regrole(name) IS NULL \gexec
 
-CREATE DATABASE burn_note OWNER burn_note_owner ENCODING 'UTF8' TEMPLATE template0;
+SELECT 'CREATE DATABASE burn_note OWNER burn_note_owner ENCODING ''UTF8'' TEMPLATE template0'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'burn_note') \gexec
 REVOKE ALL ON DATABASE burn_note FROM PUBLIC;
 GRANT CONNECT ON DATABASE burn_note TO burn_note_web, burn_note_keeper;
 
@@ -24,7 +26,9 @@ GRANT CONNECT ON DATABASE burn_note TO burn_note_web, burn_note_keeper;
 LOAD 'burn_note';
 
 -- What strangers can store: so many unread notes, of 10 MB at most, are 10 GB.
-ALTER ROLE burn_note_web IN DATABASE burn_note SET burn_note.max_pending = 1000;
+\set max_pending 1000
+\getenv max_pending BURN_NOTE_MAX_PENDING
+ALTER ROLE burn_note_web IN DATABASE burn_note SET burn_note.max_pending = :max_pending;
 
 -- Nobody waits for ever, and nobody makes others wait.
 ALTER ROLE burn_note_web IN DATABASE burn_note SET lock_timeout = '10s';
