@@ -15,7 +15,7 @@ for variable in "${!PG@}" MAKEFLAGS MAKELEVEL MFLAGS DESTDIR; do
 	[ "$variable" = PG_CONFIG ] || unset "$variable"
 done
 
-# use_postgres demo|test|web: installs what is missing, and sets PG_CONFIG and $bindir
+# use_postgres demo|bench|bench-web|test|web: installs what is missing, and sets PG_CONFIG and $bindir
 use_postgres() {
 	PG_CONFIG=$("$top/tools/deps" "$1")
 	export PG_CONFIG
