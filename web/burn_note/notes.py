@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface
 from typing import Any
 
 import psycopg
-from django.db import Error, connections
+from django.db import Error, ProgrammingError, connections
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf, tokens
@@ -192,7 +192,8 @@ def _row(statement: str, *parameters: Any, using: str | None) -> tuple[Any, ...]
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         row = cursor.execute(statement, parameters).fetchone()
-    assert row is not None
+    if row is None:
+        raise ProgrammingError("the statement returned no row")
     return row
 
 

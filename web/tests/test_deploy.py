@@ -283,7 +283,17 @@ def test_pages_have_each_header_once(stack):
         assert len(headers.get_all("Content-Security-Policy")) == 1
         assert headers["Server"] == "nginx"
         cookie = headers["Set-Cookie"]
-        assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax"))
+        assert cookie.startswith("__Host-csrftoken=")
+        words = cookie.split("; ")
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(words)
+        assert not [word for word in words if word.startswith("Domain")]
+
+
+def test_forms_work_by_plain_http_too(tmp_path):
+    with Stack(tmp_path, tls=False) as plain:
+        visitor = Visitor(plain)
+        assert "by plain HTTP" in visitor.reveal(visitor.create("by plain HTTP")[0]).text
+        assert "csrftoken" in visitor.cookies
 
 
 def test_pages_are_not_compressed_and_static_files_are_kept(stack):
