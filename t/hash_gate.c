@@ -9,7 +9,8 @@
  *
  *	  hold.PID	makes its hash wait while the file is there: at its end, with all
  *				of its memory in hand
- *	  held.PID	is made by the hash once it waits
+ *	  hold.all	the same for every process
+ *	  held.PID	is there while the hash waits
  *	  fail.PID	makes its hash fail after that, as for want of memory
  *
  *-------------------------------------------------------------------------
@@ -46,15 +47,25 @@ make_path(char *path, const char *name)
 		abort();
 }
 
+static int
+is_held(void)
+{
+	char		path[PATH_MAX];
+
+	make_path(path, "hold");
+	if (access(path, F_OK) == 0)
+		return 1;
+	strcpy(strrchr(path, '.'), ".all");
+	return access(path, F_OK) == 0;
+}
+
 static void
 wait_while_held(void)
 {
-	char		hold[PATH_MAX];
 	char		held[PATH_MAX];
 	int			announced;
 
-	make_path(hold, "hold");
-	if (access(hold, F_OK) != 0)
+	if (!is_held())
 		return;
 
 	make_path(held, "held");
@@ -62,7 +73,7 @@ wait_while_held(void)
 	if (announced < 0)
 		abort();
 	close(announced);
-	while (access(hold, F_OK) == 0)
+	while (is_held())
 		usleep(LOOK_AGAIN_US);
 	unlink(held);
 }

@@ -17,6 +17,8 @@ DEFAULTS: dict[str, Any] = {
     "BURN_NOTE_MAX_FILE": 10 * 1024 * 1024,
     # the longest expiry; the server's own limit is burn_note.max_ttl, 90 days unless set
     "BURN_NOTE_MAX_EXPIRY": timedelta(days=90),
+    # the threads of one process that may wait for a passphrase's hash
+    "BURN_NOTE_PASSPHRASE_THREADS": 2,
 }
 
 

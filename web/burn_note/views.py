@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from . import conf, notes, tokens
+from . import conf, hashing, notes, tokens
 from .addresses import client_ip
 from .files import File
 from .forms import DAMAGED, CreateForm, PassphraseForm, TokenForm
@@ -84,6 +84,17 @@ _TROUBLE = {
 }
 
 
+# while all threads that may wait for a passphrase's hash do
+_BUSY_STORING = _(
+    "Too many passphrases are being checked just now. Nothing was stored. Try again in a moment."
+)
+_BUSY_READING = _(
+    "Too many passphrases are being checked just now. This one was not, and costs no attempt."
+    " Try again in a moment."
+)
+_BUSY_SECONDS = 5
+
+
 def page(*methods: str) -> Callable[[View], View]:
     """What each page promises, whatever the project around it does: its headers, no
     transaction around it, CSRF checked, uploads kept off the disk, and no secret in an
@@ -124,11 +135,18 @@ def create(request: HttpRequest) -> HttpResponse:
     form = CreateForm(request.POST or None, request.FILES or None)
     if request.method != "POST" or not form.is_valid():
         return render(request, "burn_note/create.html", {"form": form})
-    rest = form.cleaned_data["expires_in"], form.cleaned_data["passphrase"] or None
-    if file := form.to_file():
-        token = notes.create_bytes(file.to_note(), *rest)
-    else:
-        token = notes.create(form.cleaned_data["text"], *rest)
+    passphrase = form.cleaned_data["passphrase"] or None
+    file = form.to_file()
+    make, note = (
+        (notes.create_bytes, file.to_note()) if file else (notes.create, form.cleaned_data["text"])
+    )
+    try:
+        with hashing.place(passphrase):
+            token = make(note, form.cleaned_data["expires_in"], passphrase)
+    except hashing.Busy:
+        form.add_error("passphrase", _BUSY_STORING)
+        page = render(request, "burn_note/create.html", {"form": form}, status=503)
+        return _again_after(page, _BUSY_SECONDS)
     response = redirect("burn_note:share", once=secrets.token_urlsafe(6))
     response.set_cookie(
         COOKIE,
@@ -184,7 +202,13 @@ def reveal(request: HttpRequest) -> HttpResponse:
     if not given.is_valid():
         return _waiting_or_gone(request, token, given)
     passphrase = given.cleaned_data["passphrase"] or None
-    note = _read(token, client_ip(request), passphrase)
+    try:
+        with hashing.place(passphrase):
+            note = _read(token, client_ip(request), passphrase)
+    except hashing.Busy:
+        given.add_error("passphrase", _BUSY_READING)
+        page = _waiting_or_gone(request, token, given, status=503)
+        return _again_after(page, _BUSY_SECONDS)
     if note is None:
         given.add_error(
             "passphrase",
@@ -260,12 +284,21 @@ def _shown(note: str | File) -> dict[str, object]:
 
 
 @sensitive_variables()
-def _waiting_or_gone(request: HttpRequest, token: str, form: PassphraseForm) -> HttpResponse:
+def _waiting_or_gone(
+    request: HttpRequest, token: str, form: PassphraseForm, status: int = 200
+) -> HttpResponse:
     found = notes.status(token)
     if found.state != "sealed":
         return render(request, "burn_note/gone.html", {"status": found}, status=410)
     context = {"token": token, "status": found, "form": form}
-    return render(request, "burn_note/waiting.html", context)
+    return render(request, "burn_note/waiting.html", context, status=status)
+
+
+def _again_after(response: HttpResponse, seconds: int) -> HttpResponse:
+    """If it refuses."""
+    if response.status_code in (429, 503):
+        response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 @sensitive_variables()

@@ -121,14 +121,16 @@ def loopback():
 
 class Stack:
     """`limits`: whether nginx counts requests, or only looks on. `server`: the directives
-    in its server block, in place of deploy/nginx/burn_note_server.conf."""
+    in its server block, in place of deploy/nginx/burn_note_server.conf. `variables`: more
+    of the environment."""
 
-    def __init__(self, directory, *, tls=True, port=0, limits=True, server=None):
+    def __init__(self, directory, *, tls=True, port=0, limits=True, server=None, **variables):
         self.directory = Path(directory)
         self.tls = tls
         self.port = free_port(port)
         self.limits = limits
         self.server = server or f"include {DEPLOY}/nginx/burn_note_server.conf;"
+        self.variables = variables
         self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
         self.children = []
 
@@ -144,6 +146,7 @@ class Stack:
                 ALLOWED_HOSTS="localhost,127.0.0.1,[::1],notes.example.org",
                 STATIC_ROOT=str(self.directory / "static"),
                 BURN_NOTE_HTTPS="on" if self.tls else "off",
+                **self.variables,
             )
             self.make_database()
             self.manage("collectstatic", "--no-input", "-v0")
