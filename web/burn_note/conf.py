@@ -17,6 +17,11 @@ DEFAULTS: dict[str, Any] = {
     "BURN_NOTE_MAX_FILE": 10 * 1024 * 1024,
     # the longest expiry; the server's own limit is burn_note.max_ttl, 90 days unless set
     "BURN_NOTE_MAX_EXPIRY": timedelta(days=90),
+    # how many unread notes may be of one IPv4 address or IPv6 /64, of one /56, and of one
+    # IPv4 /24 or IPv6 /48: three numbers. None: any, and nothing is kept of who creates them
+    "BURN_NOTE_SENDER_LIMITS": None,
+    # for how long that is kept, if it is
+    "BURN_NOTE_SENDERS_KEPT": timedelta(days=1),
     # the threads of one process that may wait for a passphrase's hash
     "BURN_NOTE_PASSPHRASE_THREADS": 2,
 }

@@ -185,16 +185,21 @@ def _call(statement: str, *parameters: Any, using: str | None) -> Any:
 
 @sensitive_variables()
 def _row(statement: str, *parameters: Any, using: str | None) -> tuple[Any, ...]:
-    """Runs a statement that returns one row, as Django's cursor would but for its logs."""
+    row = fetch(statement, parameters, using=using)
+    if row is None:
+        raise ProgrammingError("the statement returned no row")
+    return row
+
+
+@sensitive_variables()
+def fetch(statement: str, parameters: Any, *, using: str | None = None) -> tuple[Any, ...] | None:
+    """Runs a statement and returns its first row, as Django's cursor would but for its logs."""
     connection = connections[using or conf.get("BURN_NOTE_DATABASE")]
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        row = cursor.execute(statement, parameters).fetchone()
-    if row is None:
-        raise ProgrammingError("the statement returned no row")
-    return row
+        return cursor.execute(statement, parameters).fetchone()
 
 
 def _host(inet: str | None) -> Address | None:

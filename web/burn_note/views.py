@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from . import conf, hashing, notes, tokens
+from . import conf, hashing, notes, senders, tokens
 from .addresses import client_ip
 from .files import File
 from .forms import DAMAGED, CreateForm, PassphraseForm, TokenForm
@@ -93,6 +93,11 @@ _BUSY_READING = _(
     " Try again in a moment."
 )
 _BUSY_SECONDS = 5
+_TOO_MANY = _(
+    "Too many notes from your network are waiting to be read. Nothing was stored. Try again when"
+    " some of them were read."
+)
+_TOO_MANY_SECONDS = 600
 
 
 def page(*methods: str) -> Callable[[View], View]:
@@ -135,14 +140,17 @@ def create(request: HttpRequest) -> HttpResponse:
     form = CreateForm(request.POST or None, request.FILES or None)
     if request.method != "POST" or not form.is_valid():
         return render(request, "burn_note/create.html", {"form": form})
+    expires_in = form.cleaned_data["expires_in"]
     passphrase = form.cleaned_data["passphrase"] or None
     file = form.to_file()
-    make, note = (
-        (notes.create_bytes, file.to_note()) if file else (notes.create, form.cleaned_data["text"])
-    )
+    note = file.to_note() if file else form.cleaned_data["text"]
     try:
         with hashing.place(passphrase):
-            token = make(note, form.cleaned_data["expires_in"], passphrase)
+            token = senders.create(note, expires_in, passphrase, client_ip(request))
+    except senders.TooMany:
+        form.add_error(None, _TOO_MANY)
+        page = render(request, "burn_note/create.html", {"form": form}, status=429)
+        return _again_after(page, _TOO_MANY_SECONDS)
     except hashing.Busy:
         form.add_error("passphrase", _BUSY_STORING)
         page = render(request, "burn_note/create.html", {"form": form}, status=503)

@@ -119,18 +119,26 @@ def loopback():
     return found
 
 
-class Stack:
-    """`limits`: whether nginx counts requests, or only looks on. `server`: the directives
-    in its server block, in place of deploy/nginx/burn_note_server.conf. `variables`: more
-    of the environment."""
+UNLIMITED = {
+    f"BURN_NOTE_UNREAD_PER_{what}": "1000000" for what in ("ADDRESS", "SITE", "NETWORK")
+}
 
-    def __init__(self, directory, *, tls=True, port=0, limits=True, server=None, **variables):
+
+class Stack:
+    """`limits`: whether nginx counts requests, or only looks on. `shares`: whether the app
+    limits a network's unread notes: those of all stacks, which share a database. `server`:
+    the directives in its server block, in place of deploy/nginx/burn_note_server.conf.
+    `variables`: more of the environment."""
+
+    def __init__(
+        self, directory, *, tls=True, port=0, limits=True, shares=False, server=None, **variables
+    ):
         self.directory = Path(directory)
         self.tls = tls
         self.port = free_port(port)
         self.limits = limits
         self.server = server or f"include {DEPLOY}/nginx/burn_note_server.conf;"
-        self.variables = variables
+        self.variables = ({} if shares else UNLIMITED) | variables
         self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
         self.children = []
 
@@ -286,7 +294,7 @@ def main():
         sys.exit(128 + number)
 
     on_signals(leave)
-    with Stack(arguments.directory, tls=False, port=arguments.port) as stack:
+    with Stack(arguments.directory, tls=False, port=arguments.port, shares=True) as stack:
         print(f"\n    {stack.url}\n", flush=True)
         while stack.alive():
             time.sleep(0.5)

@@ -49,6 +49,8 @@ def test_settings_reach_nginx(machine):
         "server_name notes.example.org other.example.org;",
         "zone=burn_note_create:1m rate=5r/m;",
         "zone=burn_note_create burst=5 nodelay;",
+        "zone=burn_note_create_48:1m rate=10r/m;",
+        "zone=burn_note_create_48 burst=10 nodelay;",
         "zone=burn_note_use:1m rate=6000r/m;",
         "zone=burn_note_use burst=6000 nodelay;",
         "client_max_body_size 3m;",

@@ -143,14 +143,14 @@ def test_the_web_role_may_do_what_the_pages_do_and_nothing_else(stack):
             "burn_status",
             "burn_verify_receipt",
         },
-        set(),
+        {f"burn_note_sender:{right}" for right in ("SELECT", "INSERT", "DELETE")},
     )
 
 
 def test_the_keeper_opens_nothing(stack):
     assert callable_by("burn_note_keeper") == (
         {"burn_purge"},
-        {"burn_receipt:SELECT"}
+        {"burn_receipt:SELECT", "burn_note_sender:DELETE"}
         | {f"burn_note_announcement:{right}" for right in ("SELECT", "INSERT", "DELETE")},
     )
 

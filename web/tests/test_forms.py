@@ -13,6 +13,12 @@ from burn_note.forms import CreateForm, PassphraseForm, TokenForm
 NOTE, RECEIPT = forge(), forge(tokens.RECEIPT)
 
 
+@pytest.fixture(autouse=True)
+def longest_expiry(settings):
+    """The app's own default, not this project's."""
+    del settings.BURN_NOTE_MAX_EXPIRY
+
+
 def create(file=None, **changed):
     form = CreateForm(fields(**changed), {"file": file} if file else None)
     form.is_valid()

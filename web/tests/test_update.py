@@ -24,6 +24,8 @@ ELSEWHERE = {
 }
 UPDATE = "sudo /opt/burn_note/web/deploy/update"
 INSTALL = "/opt/burn_note/web/deploy/install"
+MANAGE = "/opt/burn_note/web/deploy/manage"
+CURL = f"curl -s --cacert /etc/letsencrypt/live/{NAME}/fullchain.pem --connect-to ::127.0.0.1:"
 
 
 def steps():
@@ -60,8 +62,16 @@ class Site:
         git(self.origin, "commit", "-qam", "A newer release")
 
     def fetch(self, path):
-        ask = f"curl -s --cacert /etc/letsencrypt/live/{NAME}/fullchain.pem --connect-to ::127.0.0.1:"
-        return self.run(f"{ask} -w '\n%{{http_code}}' https://{NAME}{path}").rsplit("\n", 1)
+        return self.run(f"{CURL} -w '\n%{{http_code}}' https://{NAME}{path}").rsplit("\n", 1)
+
+    def write(self):
+        """Somebody creates a note that nobody reads."""
+        self.run(f"""
+            ask="{CURL} -f -o /root/page -b /root/jar -c /root/jar -e https://{NAME}/"
+            $ask https://{NAME}/
+            form=$(sed -n 's/.*name="csrfmiddlewaretoken" value="\\([^"]*\\)".*/\\1/p' /root/page | head -n 1)
+            $ask -d csrfmiddlewaretoken=$form -d text=x -d expires=hour https://{NAME}/
+        """)
 
     def style(self):
         page, status = self.fetch("/")
@@ -125,6 +135,21 @@ def site(tmp_path_factory):
             if step != UPDATE and not any(re.fullmatch(e, step) for e in ELSEWHERE):
                 box.run(step.replace("URL", "/srv/origin"))
         yield Site(box, srv / "origin")
+
+
+@as_root
+def test_the_operator_ends_a_flood(site):
+    for _ in range(3):
+        site.write()
+    flood = f"{MANAGE} burn_note_flood --since 2000-01-01T00:00"
+    assert re.search(r"^127\.0\.0\.0/24 +3 ", site.run(flood), re.M)
+    assert site.run(f"{flood} --network 127.0.0.0/24 --revoke").endswith("3 revoked, 0 left\n")
+
+
+@as_root
+def test_who_sent_a_note_is_removed_by_a_timer(site):
+    assert site.run("systemctl is-active burn_note-purge.timer") == "active\n"
+    site.run("systemctl start burn_note-purge.service")
 
 
 @as_root

@@ -16,9 +16,12 @@ GRANT EXECUTE ON FUNCTION
 	burn_status(text),
 	burn_verify_receipt(text)
 	TO burn_note_web;
+-- who creates how much, and burn_note_flood
+GRANT SELECT, INSERT, DELETE ON burn_note_sender TO burn_note_web;
 
 -- burn_note_purge
 GRANT EXECUTE ON FUNCTION burn_purge(integer) TO burn_note_keeper;
+GRANT SELECT (forget_at), DELETE ON burn_note_sender TO burn_note_keeper;
 -- burn_note_listen
 GRANT SELECT ON burn_receipt TO burn_note_keeper;
 GRANT SELECT, INSERT, DELETE ON burn_note_announcement TO burn_note_keeper;
