@@ -12,6 +12,7 @@ Times are datetimes as Django's are, aware unless USE_TZ is off. Every function 
 `using`, a database alias; the default is the setting BURN_NOTE_DATABASE.
 """
 
+import select
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_interface
@@ -133,15 +134,7 @@ def read_bytes(
 @sensitive_variables()
 def status(token: str, *, using: str | None = None) -> Status:
     """Tells what has become of a note, by its token or receipt token. Changes nothing."""
-    tokens.require(token, tokens.NOTE, tokens.RECEIPT)
-    row = _row(
-        "SELECT state, created_at, expires_at, has_passphrase, attempts_left, closed_at,"
-        " client_ip, peer, actor FROM burn_status(%s)",
-        token,
-        using=using,
-    )
-    *columns, client_ip, peer, actor = row
-    return Status(*columns, _host(client_ip), _host(peer), actor)
+    return receipt_token_and_status(token, using=using)[1]
 
 
 @sensitive_variables()
@@ -156,6 +149,20 @@ def receipt_token(token: str, *, using: str | None = None) -> str:
     """The token that shows a note's status and revokes it, and cannot open it."""
     tokens.require(token, tokens.NOTE, tokens.RECEIPT)
     return _call("SELECT burn_receipt_token(%s)", token, using=using)
+
+
+@sensitive_variables()
+def receipt_token_and_status(token: str, *, using: str | None = None) -> tuple[str, Status]:
+    """Both, by one statement."""
+    tokens.require(token, tokens.NOTE, tokens.RECEIPT)
+    row = _row(
+        "SELECT burn_receipt_token(%(token)s), state, created_at, expires_at, has_passphrase,"
+        " attempts_left, closed_at, client_ip, peer, actor FROM burn_status(%(token)s)",
+        {"token": token},
+        using=using,
+    )
+    receipt_token, *columns, client_ip, peer, actor = row
+    return receipt_token, Status(*columns, _host(client_ip), _host(peer), actor)
 
 
 @sensitive_variables()
@@ -179,12 +186,12 @@ def sqlstate(error: Error) -> str | None:
 
 @sensitive_variables()
 def _call(statement: str, *parameters: Any, using: str | None) -> Any:
-    (value,) = _row(statement, *parameters, using=using)
+    (value,) = _row(statement, parameters, using=using)
     return value
 
 
 @sensitive_variables()
-def _row(statement: str, *parameters: Any, using: str | None) -> tuple[Any, ...]:
+def _row(statement: str, parameters: Any, *, using: str | None) -> tuple[Any, ...]:
     row = fetch(statement, parameters, using=using)
     if row is None:
         raise ProgrammingError("the statement returned no row")
@@ -195,11 +202,22 @@ def _row(statement: str, *parameters: Any, using: str | None) -> tuple[Any, ...]
 def fetch(statement: str, parameters: Any, *, using: str | None = None) -> tuple[Any, ...] | None:
     """Runs a statement and returns its first row, as Django's cursor would but for its logs."""
     connection = connections[using or conf.get("BURN_NOTE_DATABASE")]
-    connection.close_if_health_check_failed()
+    if _has_been_spoken_to(connection.connection):
+        connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         return cursor.execute(statement, parameters).fetchone()
+
+
+def _has_been_spoken_to(server: psycopg.Connection | None) -> bool:
+    """Whether the server has sent what nobody asked for, its farewell for instance. Where it
+    has not, asking how it is would take as long as a statement."""
+    if server is None or server.closed:
+        return True
+    poll = select.poll()
+    poll.register(server.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _host(inet: str | None) -> Address | None:

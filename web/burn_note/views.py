@@ -174,13 +174,13 @@ def share(request: HttpRequest, once: str) -> HttpResponse:
         token = tokens.find(request.COOKIES.get(COOKIE, ""), tokens.NOTE)
     except tokens.InvalidToken:
         return render(request, "burn_note/shared.html", status=410)
-    receipt_token = notes.receipt_token(token)
+    receipt_token, status = notes.receipt_token_and_status(token)
     link = _link(request, "burn_note:open", token)
     context = {
         "link": link,
         "qr": mark_safe(_qr(link)),
         "expires_at": tokens.expires_at(token),
-        "has_passphrase": notes.status(token).has_passphrase,
+        "has_passphrase": status.has_passphrase,
         "receipt_token": receipt_token,
         "status_link": _link(request, "burn_note:status", receipt_token),
     }
@@ -311,10 +311,10 @@ def _again_after(response: HttpResponse, seconds: int) -> HttpResponse:
 
 @sensitive_variables()
 def _status(request: HttpRequest, token: str) -> HttpResponse:
-    receipt_token = notes.receipt_token(token)
+    receipt_token, status = notes.receipt_token_and_status(token)
     context = {
         "receipt_token": receipt_token,
-        "status": notes.status(receipt_token),
+        "status": status,
         "seal_is_right": notes.verify_receipt(receipt_token),
     }
     return render(request, "burn_note/status_of.html", context)
@@ -327,5 +327,6 @@ def _link(request: HttpRequest, view: str, token: str) -> str:
 
 @sensitive_variables()
 def _qr(link: str) -> str:
-    code = segno.make(link, micro=False)
+    # any mask will do; to look for the best of the eight takes longer than all the rest
+    code = segno.make(link, micro=False, mask=4)
     return code.svg_inline(scale=4, border=2, dark="#000", light="#fff", omitsize=True)

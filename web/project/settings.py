@@ -63,7 +63,8 @@ DATABASES = {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         # secrets stay parameters, so that no server log and no statistics view has them
-        "OPTIONS": {"server_side_binding": True},
+        # and the few statements that there are need not be planned each time
+        "OPTIONS": {"server_side_binding": True, "prepare_threshold": 1},
     }
 }
 

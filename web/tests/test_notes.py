@@ -287,6 +287,14 @@ def test_a_connection_that_was_lost_since_the_last_request_is_made_again(superus
     assert notes.read(notes.create("x")) == "x"
 
 
+def test_a_connection_that_lives_is_not_asked_each_time(monkeypatch):
+    token = notes.create("x")
+    server = connections["default"]
+    server.health_check_enabled, server.health_check_done = True, False
+    monkeypatch.setattr(type(server), "is_usable", lambda self: pytest.fail("it was asked"))
+    assert notes.read(token) == "x"
+
+
 def lose_connection(superuser):
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
