@@ -1,10 +1,11 @@
 from datetime import timedelta
+from functools import cache
 
 from django import forms
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.template.defaultfilters import filesizeformat
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf, tokens
@@ -35,6 +36,17 @@ def _in_words(span: timedelta) -> str:
         return ngettext("%d day", "%d days", span.days) % span.days
     minutes = span // timedelta(minutes=1)
     return ngettext("%d minute", "%d minutes", minutes) % minutes
+
+
+@cache
+def _limits(language: str | None, text: int, file: int, expiry: timedelta) -> tuple[str, str, str]:
+    """In words, which are the same for every form in that language."""
+    return (
+        ngettext("Up to %(limit)s character.", "Up to %(limit)s characters.", text)
+        % {"limit": intcomma(text)},
+        gettext("Up to %(limit)s. Its name is encrypted too.") % {"limit": filesizeformat(file)},
+        gettext("%(limit)s at most.") % {"limit": _in_words(expiry)},
+    )
 
 
 class CreateForm(forms.Form):
@@ -88,15 +100,11 @@ class CreateForm(forms.Form):
         text, file = self.fields["text"], self.fields["file"]
         # for the script; not maxlength, with which browsers cut what is pasted
         text.widget.attrs["data-limit"] = conf.get("BURN_NOTE_MAX_TEXT")
-        text.help_text = ngettext(
-            "Up to %(limit)s character.",
-            "Up to %(limit)s characters.",
-            conf.get("BURN_NOTE_MAX_TEXT"),
-        ) % {"limit": intcomma(conf.get("BURN_NOTE_MAX_TEXT"))}
         file.widget.attrs["data-limit"] = conf.get("BURN_NOTE_MAX_FILE")
-        file.help_text = _("Up to %(limit)s. Its name is encrypted too.") % {
-            "limit": filesizeformat(conf.get("BURN_NOTE_MAX_FILE"))
-        }
+        names = ("BURN_NOTE_MAX_TEXT", "BURN_NOTE_MAX_FILE", "BURN_NOTE_MAX_EXPIRY")
+        text.help_text, file.help_text, self.fields["custom_number"].help_text = _limits(
+            get_language(), *map(conf.get, names)
+        )
         offered = [
             (key, label)
             for key, (label, span) in _EXPIRIES.items()
@@ -105,9 +113,6 @@ class CreateForm(forms.Form):
         self.fields["expires"].choices = [*offered, ("custom", _("Custom"))]
         if "day" not in dict(offered):
             self.fields["expires"].initial = "custom"
-        self.fields["custom_number"].help_text = _("%(limit)s at most.") % {
-            "limit": _in_words(conf.get("BURN_NOTE_MAX_EXPIRY"))
-        }
 
     @sensitive_variables()
     def clean_text(self) -> str:

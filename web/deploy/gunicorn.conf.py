@@ -3,6 +3,7 @@
 systemd's socket takes the place of `bind`. WEB_CONCURRENCY sets the number of workers.
 """
 
+import gc
 import os
 
 bind = "unix:/run/burn_note/web.sock"
@@ -20,3 +21,8 @@ worker_tmp_dir = "/dev/shm"
 accesslog = None
 errorlog = "-"
 control_socket_disable = True
+
+
+def pre_fork(server, worker):
+    """What is there before the first request stays: the collector need not look at it again."""
+    gc.freeze()

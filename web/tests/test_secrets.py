@@ -100,7 +100,7 @@ class Failing:
         def fail(*_, **__):
             raise RuntimeError("a template failed")
 
-        monkeypatch.setattr("django.templatetags.static.StaticNode.render", fail)
+        monkeypatch.setattr("burn_note.templatetags.burn_note.Fixed.render", fail)
         monkeypatch.setattr(views, "redirect", fail)
         monkeypatch.setattr(views, "FileResponse", fail)
 

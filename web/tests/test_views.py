@@ -16,6 +16,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DataError, connection
 from django.http import HttpResponse
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from django.test.utils import override_script_prefix
 from django.urls import get_resolver
 from pages import (
     BURN,
@@ -789,3 +790,15 @@ def test_german_readers_are_answered_in_german(client):
     page = client.get(CREATE, HTTP_ACCEPT_LANGUAGE="de")
     assert '<html lang="de">' in body(page)
     assert heading(page) != heading(client.get(CREATE, HTTP_ACCEPT_LANGUAGE="en"))
+
+
+def test_what_is_rendered_once_is_so_for_each_language_and_place(client):
+    def page(language):
+        return body(client.get(CREATE, HTTP_ACCEPT_LANGUAGE=language))
+
+    english, german = page("en"), page("de")
+    assert '<html lang="en">' in english and "Zum Inhalt springen" not in english
+    assert '<html lang="de">' in german and "Zum Inhalt springen" in german
+    with override_script_prefix("/notes/"):
+        assert '<a class="brand" href="/notes/">' in page("en")
+    assert '<a class="brand" href="/">' in page("en")
