@@ -49,7 +49,17 @@ def _limits(language: str | None, text: int, file: int, expiry: timedelta) -> tu
     )
 
 
-class CreateForm(forms.Form):
+class _Form(forms.Form):
+    def focus_first_error(self, or_nothing=False):
+        """Puts the cursor into the first field that was refused, which a screen reader then
+        reads with its error. With `or_nothing` the page says something more important."""
+        refused = [] if or_nothing else [name for name in self.fields if name in self.errors]
+        if refused or or_nothing:
+            for name, field in self.fields.items():
+                field.widget.attrs["autofocus"] = name in refused[:1]
+
+
+class CreateForm(_Form):
     """A text or a file, never both; `expires_in` of the cleaned data is a timedelta."""
 
     text = forms.CharField(
@@ -182,7 +192,7 @@ class CreateForm(forms.Form):
         return upload and File(upload.name, upload.read())
 
 
-class TokenForm(forms.Form):
+class TokenForm(_Form):
     """A link, or the token alone, of one of `kinds`."""
 
     link = forms.CharField(
@@ -211,7 +221,7 @@ class TokenForm(forms.Form):
         return _("This is a status link, which the sender keeps. It cannot open the note.")
 
 
-class PassphraseForm(forms.Form):
+class PassphraseForm(_Form):
     """What a reader types. Visible, since a mistyped one costs an attempt."""
 
     passphrase = forms.CharField(

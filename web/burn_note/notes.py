@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface
 from typing import Any
 
 import psycopg
-from django.db import Error, ProgrammingError, connections
+from django.db import Error, OperationalError, ProgrammingError, connections
 from django.views.decorators.debug import sensitive_variables
 
 from . import conf, tokens
@@ -28,6 +28,7 @@ from .tokens import InvalidToken
 __all__ = [
     "InvalidToken",
     "Status",
+    "Unreachable",
     "create",
     "create_bytes",
     "purge",
@@ -51,6 +52,10 @@ TOO_LARGE = "54000"
 WITHHELD = "58030"
 INVALID_TOKEN = "UB001"
 STANDBYS_MISSING = "UB004"
+
+
+class Unreachable(OperationalError):
+    """There is no connection to the server: the statement was not sent to it."""
 
 
 @dataclass(frozen=True)
@@ -202,9 +207,12 @@ def _row(statement: str, parameters: Any, *, using: str | None) -> tuple[Any, ..
 def fetch(statement: str, parameters: Any, *, using: str | None = None) -> tuple[Any, ...] | None:
     """Runs a statement and returns its first row, as Django's cursor would but for its logs."""
     connection = connections[using or conf.get("BURN_NOTE_DATABASE")]
-    if _has_been_spoken_to(connection.connection):
-        connection.close_if_health_check_failed()
-    connection.ensure_connection()
+    try:
+        if _has_been_spoken_to(connection.connection):
+            connection.close_if_health_check_failed()
+        connection.ensure_connection()
+    except Error as error:
+        raise Unreachable(*error.args) from error.__cause__
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         return cursor.execute(statement, parameters).fetchone()

@@ -5,13 +5,15 @@ POSTs it from there. No GET changes anything.
 
 import functools
 import secrets
+import sys
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 import segno
 from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -75,7 +77,7 @@ _TROUBLE = {
         ),
     ),
     notes.WITHHELD: (
-        503,
+        500,
         _(
             "The note was destroyed, but a second server did not confirm that, so nobody"
             " may see it. Ask the sender for a new one."
@@ -83,6 +85,33 @@ _TROUBLE = {
     ),
 }
 
+# What is said of a page that fails: why, and what it has changed by then
+_AWAY = _("The database cannot be used just now.")
+_BROKEN = _("Something went wrong on the server.")
+_NOTHING = _("Nothing was stored or destroyed.")
+_STORED = _("Your note is stored, and this page still has its link.")
+_PERHAPS_STORED = _(
+    "It is not sure whether your note was stored. If it was, nobody has its link, and it is"
+    " destroyed unread when its time is up."
+)
+_PERHAPS_DESTROYED = _(
+    "It is not sure whether the note was destroyed. Open its link again: the page says what"
+    " has become of it."
+)
+_LOST = _(
+    "The note was destroyed, and this page failed to show it. Ask the sender for a new one."
+)
+_PERHAPS = _("It is not sure whether anything was stored or destroyed.")
+
+_RELOAD = _(
+    "To try again, reload this page: your browser then sends the same once more. If you go"
+    " back instead, the form is empty."
+)
+_LINK_IS_CHANGED = _(
+    "If you followed a link to a note, it was changed on its way. Copy all of it and paste it"
+    " under “Open a link”."
+)
+_RETRY_AFTER_SECONDS = 30
 
 # while all threads that may wait for a passphrase's hash do
 _BUSY_STORING = _(
@@ -115,17 +144,18 @@ def page(*methods: str) -> Callable[[View], View]:
             # may name, it could have characters that are none
             request.encoding = "utf-8"
             request.upload_handlers = [InMemoryUploadHandler(request)]
+            request.burn_note_outcome = _NOTHING
             try:
                 response = checked(request, *args, **kwargs)
             except RequestDataTooBig:
+                # as Django does; what was sent cannot be looked at again
+                request._mark_post_parse_error()
                 response = _trouble(request, *_TOO_LARGE)
             except DatabaseError as error:
                 if notes.sqlstate(error) not in _TROUBLE:
                     raise
                 response = _trouble(request, *_TROUBLE[notes.sqlstate(error)])
-            for name, value in HEADERS.items():
-                response.headers.setdefault(name, value)
-            return response
+            return _with_headers(response)
 
         # around all of it: the body is read before the view is called
         hushed = sensitive_post_parameters()(sensitive_variables()(wrapped))
@@ -139,22 +169,19 @@ def page(*methods: str) -> Callable[[View], View]:
 def create(request: HttpRequest) -> HttpResponse:
     form = CreateForm(request.POST or None, request.FILES or None)
     if request.method != "POST" or not form.is_valid():
-        return render(request, "burn_note/create.html", {"form": form})
+        return _create_page(request, form)
     expires_in = form.cleaned_data["expires_in"]
     passphrase = form.cleaned_data["passphrase"] or None
     file = form.to_file()
     note = file.to_note() if file else form.cleaned_data["text"]
     try:
-        with hashing.place(passphrase):
+        with hashing.place(passphrase), _changing(request, _PERHAPS_STORED):
             token = senders.create(note, expires_in, passphrase, client_ip(request))
     except senders.TooMany:
-        form.add_error(None, _TOO_MANY)
-        page = render(request, "burn_note/create.html", {"form": form}, status=429)
-        return _again_after(page, _TOO_MANY_SECONDS)
+        return _again_after(_create_page(request, form, 429, _TOO_MANY), _TOO_MANY_SECONDS)
     except hashing.Busy:
         form.add_error("passphrase", _BUSY_STORING)
-        page = render(request, "burn_note/create.html", {"form": form}, status=503)
-        return _again_after(page, _BUSY_SECONDS)
+        return _again_after(_create_page(request, form, 503), _BUSY_SECONDS)
     response = redirect("burn_note:share", once=secrets.token_urlsafe(6))
     response.set_cookie(
         COOKIE,
@@ -174,6 +201,7 @@ def share(request: HttpRequest, once: str) -> HttpResponse:
         token = tokens.find(request.COOKIES.get(COOKIE, ""), tokens.NOTE)
     except tokens.InvalidToken:
         return render(request, "burn_note/shared.html", status=410)
+    request.burn_note_outcome = _STORED
     receipt_token, status = notes.receipt_token_and_status(token)
     link = _link(request, "burn_note:open", token)
     context = {
@@ -195,6 +223,7 @@ def open(request: HttpRequest) -> HttpResponse:
     """Says, to who POSTs a token, whether a note waits. Only `reveal` opens it."""
     form = TokenForm(tokens.NOTE, data=request.POST or None)
     if request.method != "POST" or not form.is_valid():
+        form.focus_first_error()
         return render(request, "burn_note/open.html", {"form": form})
     return _waiting_or_gone(request, form.cleaned_data["link"], PassphraseForm())
 
@@ -211,7 +240,7 @@ def reveal(request: HttpRequest) -> HttpResponse:
         return _waiting_or_gone(request, token, given)
     passphrase = given.cleaned_data["passphrase"] or None
     try:
-        with hashing.place(passphrase):
+        with hashing.place(passphrase), _changing(request, _PERHAPS_DESTROYED):
             note = _read(token, client_ip(request), passphrase)
     except hashing.Busy:
         given.add_error("passphrase", _BUSY_READING)
@@ -225,6 +254,7 @@ def reveal(request: HttpRequest) -> HttpResponse:
             else _("This note needs its passphrase."),
         )
         return _waiting_or_gone(request, token, given)
+    request.burn_note_outcome = _LOST
     if isinstance(note, File) and "scripted" not in request.POST:
         return FileResponse(
             BytesIO(note.contents),
@@ -242,6 +272,7 @@ def reveal(request: HttpRequest) -> HttpResponse:
 def status(request: HttpRequest) -> HttpResponse:
     form = TokenForm(tokens.NOTE, tokens.RECEIPT, data=request.POST or None)
     if request.method != "POST" or not form.is_valid():
+        form.focus_first_error()
         return render(request, "burn_note/status.html", {"form": form})
     return _status(request, form.cleaned_data["link"])
 
@@ -255,7 +286,8 @@ def burn(request: HttpRequest) -> HttpResponse:
     token = form.cleaned_data["link"]
     if "confirmed" not in request.POST:
         return render(request, "burn_note/burn.html", {"token": token})
-    notes.revoke(token, client_ip(request))
+    with _changing(request, _PERHAPS_DESTROYED):
+        notes.revoke(token, client_ip(request))
     return _status(request, token)
 
 
@@ -263,13 +295,84 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """For the setting CSRF_FAILURE_VIEW."""
     text = _(
         "This page was open for too long, or your browser refuses its cookie. Nothing was"
-        " stored or destroyed. Go back, reload the page and try again."
+        " stored or destroyed."
     )
-    return _trouble(request, 403, text)
+    # what another site sent does not get into the form
+    ours = request.headers.get("Origin") == f"{request.scheme}://{request.get_host()}"
+    return _trouble(
+        request, 403, text, _("Go back, reload the page and try again."), refill=ours
+    )
 
 
-def _trouble(request: HttpRequest, status: int, text: str) -> HttpResponse:
-    return render(request, "burn_note/trouble.html", {"text": text}, status=status)
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """For handler400: what Django refuses before a page is called."""
+    text = _("The server does not understand what your browser sent.")
+    return _trouble(request, 400, f"{text} {_NOTHING}")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """For handler404."""
+    return _trouble(request, 404, _("There is no page here."), _LINK_IS_CHANGED)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """For handler500, which Django calls while the exception is at hand."""
+    away = isinstance(sys.exc_info()[1], (OperationalError, InterfaceError))
+    status, reason = (503, _AWAY) if away else (500, _BROKEN)
+    text = f"{reason} {getattr(request, 'burn_note_outcome', _PERHAPS)}"
+    try:
+        return _trouble(request, status, text)
+    except Exception:
+        # What broke the page may break this one, static files that are missing for instance
+        plain = HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
+        return _with_headers(plain)
+
+
+@contextmanager
+def _changing(request: HttpRequest, perhaps) -> Iterator[None]:
+    """From here on a page that fails says `perhaps`: its statement may have done its work
+    before it failed, or did it and what came after failed. Not so if it was not sent."""
+    nothing, request.burn_note_outcome = request.burn_note_outcome, perhaps
+    try:
+        yield
+    except notes.Unreachable:
+        request.burn_note_outcome = nothing
+        raise
+
+
+@sensitive_variables()
+def _create_page(request: HttpRequest, form: CreateForm, status=200, text="") -> HttpResponse:
+    form.focus_first_error(or_nothing=bool(text))
+    context = {
+        "form": form,
+        "trouble": text,
+        # no page can put a file back into its form
+        "file_is_lost": bool(request.FILES),
+    }
+    return render(request, "burn_note/create.html", context, status=status)
+
+
+@sensitive_variables()
+def _trouble(
+    request: HttpRequest, status: int, text: str, hint: str = "", refill: bool = True
+) -> HttpResponse:
+    """Says why not: on the create page beside all that was sent, elsewhere with a hint."""
+    here = request.resolver_match
+    if refill and here and (here.app_name, here.url_name) == ("burn_note", "create") and request.POST:
+        form = CreateForm(request.POST, request.FILES)
+        response = _create_page(request, form, status, text)
+    else:
+        context = {"text": text, "hint": hint or (_RELOAD if status == 503 else "")}
+        response = render(request, "burn_note/trouble.html", context, status=status)
+    if status == 503:
+        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+    return _with_headers(response)
+
+
+def _with_headers(response: HttpResponse) -> HttpResponse:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 @sensitive_variables()
@@ -298,6 +401,7 @@ def _waiting_or_gone(
     found = notes.status(token)
     if found.state != "sealed":
         return render(request, "burn_note/gone.html", {"status": found}, status=410)
+    form.focus_first_error()
     context = {"token": token, "status": found, "form": form}
     return render(request, "burn_note/waiting.html", context, status=status)
 

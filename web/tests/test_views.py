@@ -720,7 +720,8 @@ def test_each_page_is_one_that_these_tests_know():
 def test_the_failure_is_told_in_words():
     response = Browser(enforce_csrf_checks=True).post(CREATE, fields(text="x"))
     assert response.status_code == 403
-    assert "Nothing was stored or destroyed. Go back, reload the page" in body(response)
+    assert "Nothing was stored or destroyed." in body(response)
+    assert "Go back, reload the page and try again." in body(response)
 
 
 # In somebody else's project
