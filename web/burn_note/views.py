@@ -85,10 +85,13 @@ _TROUBLE = {
     ),
 }
 
+NOT_UNDERSTOOD = _("The server does not understand what your browser sent.")
+NO_PAGE = _("There is no page here.")
+
 # What is said of a page that fails: why, and what it has changed by then
 _AWAY = _("The database cannot be used just now.")
 _BROKEN = _("Something went wrong on the server.")
-_NOTHING = _("Nothing was stored or destroyed.")
+NOTHING = _("Nothing was stored or destroyed.")
 _STORED = _("Your note is stored, and this page still has its link.")
 _PERHAPS_STORED = _(
     "It is not sure whether your note was stored. If it was, nobody has its link, and it is"
@@ -103,11 +106,11 @@ _LOST = _(
 )
 _PERHAPS = _("It is not sure whether anything was stored or destroyed.")
 
-_RELOAD = _(
+RELOAD = _(
     "To try again, reload this page: your browser then sends the same once more. If you go"
     " back instead, the form is empty."
 )
-_LINK_IS_CHANGED = _(
+LINK_IS_CHANGED = _(
     "If you followed a link to a note, it was changed on its way. Copy all of it and paste it"
     " under “Open a link”."
 )
@@ -144,7 +147,7 @@ def page(*methods: str) -> Callable[[View], View]:
             # may name, it could have characters that are none
             request.encoding = "utf-8"
             request.upload_handlers = [InMemoryUploadHandler(request)]
-            request.burn_note_outcome = _NOTHING
+            request.burn_note_outcome = NOTHING
             try:
                 response = checked(request, *args, **kwargs)
             except RequestDataTooBig:
@@ -306,13 +309,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """For handler400: what Django refuses before a page is called."""
-    text = _("The server does not understand what your browser sent.")
-    return _trouble(request, 400, f"{text} {_NOTHING}")
+    return _trouble(request, 400, NOT_UNDERSTOOD, NOTHING)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """For handler404."""
-    return _trouble(request, 404, _("There is no page here."), _LINK_IS_CHANGED)
+    return _trouble(request, 404, NO_PAGE, LINK_IS_CHANGED)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -362,7 +364,7 @@ def _trouble(
         form = CreateForm(request.POST, request.FILES)
         response = _create_page(request, form, status, text)
     else:
-        context = {"text": text, "hint": hint or (_RELOAD if status == 503 else "")}
+        context = {"text": text, "hint": hint or (RELOAD if status == 503 else "")}
         response = render(request, "burn_note/trouble.html", context, status=status)
     if status == 503:
         response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)

@@ -17,6 +17,10 @@ threads = 8
 timeout = 60
 # a heartbeat, never a request; in memory all the same
 worker_tmp_dir = "/dev/shm"
+# nginx's limits are the only ones: here a refusal would be a page of gunicorn's
+limit_request_line = 0
+limit_request_field_size = 0
+limit_request_fields = 32768
 # nginx logs requests, without what they carry
 accesslog = None
 errorlog = "-"

@@ -22,7 +22,7 @@ slowest = [0.0]
 
 
 class Away(Exception):
-    """503 with Retry-After: nothing was done."""
+    """502 or 503, with Retry-After: it may have been done or not."""
 
 
 class Person:
@@ -47,7 +47,7 @@ class Person:
         text = response.read().decode()
         connection.close()
         slowest[0] = max(slowest[0], time.monotonic() - begun)
-        if response.status == 503 and response.headers["Retry-After"]:
+        if response.status in (502, 503) and response.headers["Retry-After"]:
             away.append(f"{method} {path}")
             raise Away
         if response.status not in expected:

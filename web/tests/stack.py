@@ -127,7 +127,7 @@ UNLIMITED = {
 class Stack:
     """`limits`: whether nginx counts requests, or only looks on. `shares`: whether the app
     limits a network's unread notes: those of all stacks, which share a database. `server`:
-    the directives in its server block, in place of deploy/nginx/burn_note_server.conf.
+    the directives in its server block, in place of those of deploy/nginx.
     `variables`: more of the environment."""
 
     def __init__(
@@ -137,7 +137,10 @@ class Stack:
         self.tls = tls
         self.port = free_port(port)
         self.limits = limits
-        self.server = server or f"include {DEPLOY}/nginx/burn_note_server.conf;"
+        self.server = server or (
+            f"include {DEPLOY}/nginx/burn_note_server.conf;"
+            f"include {DEPLOY}/nginx/burn_note_errors.conf;"
+        )
         self.variables = ({} if shares else UNLIMITED) | variables
         self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
         self.children = []
@@ -158,6 +161,7 @@ class Stack:
             )
             self.make_database()
             self.manage("collectstatic", "--no-input", "-v0")
+            self.manage("burn_note_error_pages")
             self.start_gunicorn()
             self.start_nginx()
             self.wait_until_answered()

@@ -86,7 +86,8 @@ def test_the_site_answers_as_it_is_written(stack, machine):
     """
     check, _migrate = command_of("burn_note-migrate.service")
     machine.run(f"{variables}{check}")
-    machine.run(f"{variables}{sys.executable} manage.py collectstatic --no-input -v0")
+    for command in ("collectstatic --no-input -v0", "burn_note_error_pages"):
+        machine.run(f"{variables}{sys.executable} manage.py {command}")
     (serve,) = command_of("burn_note-web.service")
     machine.run("mkdir /run/burn_note")
     machine.start(f"{variables}exec {serve} 2>/run/gunicorn.log")

@@ -88,7 +88,7 @@ class Site:
     @contextmanager
     def used(self, may_be_away=False):
         """People come and go all the while. None may see an error, but that the site is
-        away for a moment (503 with Retry-After), where it `may_be_away`."""
+        away for a moment (502 or 503, with Retry-After), where it `may_be_away`."""
         regulars = self.box.start("python3", "/srv/regulars.py")
         assert regulars.stdout.readline() == "ready\n"
         yield
