@@ -125,3 +125,12 @@ def test_plain_http_is_sent_to_https(stack):
 
 def test_nobody_gets_an_error_page_by_its_address(stack):
     assert Visitor(stack).get("/burn_note_errors/429.html").status == 404
+
+
+def test_the_log_has_what_was_asked_for_and_no_token(stack):
+    token = "bn1_" + "x" * 56
+    Visitor(stack).post(f"/status/{token}", {"link": "x" * 70_000})
+    Visitor(stack).post("/status/?here=is&the=query", {"link": "x" * 70_000})
+    log = "".join((stack.directory / "logs/nginx-access.log").read_text().splitlines(True)[-2:])
+    assert " POST (a token) 413 " in log and " POST /status/ 413 " in log
+    assert "burn_note_errors" not in log
