@@ -185,11 +185,16 @@ def create(request: HttpRequest) -> HttpResponse:
     except hashing.Busy:
         form.add_error("passphrase", _BUSY_STORING)
         return _again_after(_create_page(request, form, 503), _BUSY_SECONDS)
-    response = redirect("burn_note:share", once=secrets.token_urlsafe(6))
+    location = reverse("burn_note:share", kwargs={"once": secrets.token_urlsafe(6)})
+    if "scripted" in request.POST:
+        # a script that follows a redirect would use the page up without showing it
+        response = HttpResponse(status=201, headers={"Location": location})
+    else:
+        response = redirect(location)
     response.set_cookie(
         COOKIE,
         token,
-        path=response.url,
+        path=location,
         secure=request.is_secure(),
         httponly=True,
         samesite="Strict",
@@ -282,13 +287,13 @@ def status(request: HttpRequest) -> HttpResponse:
 
 @page("GET", "POST")
 def burn(request: HttpRequest) -> HttpResponse:
-    """Asks first, then destroys a note unread."""
+    """Destroys a note unread, if that was confirmed on the page that offers it."""
     form = TokenForm(tokens.NOTE, tokens.RECEIPT, data=request.POST)
     if not form.is_valid():
         return redirect("burn_note:status")
     token = form.cleaned_data["link"]
     if "confirmed" not in request.POST:
-        return render(request, "burn_note/burn.html", {"token": token})
+        return _status(request, token)
     with _changing(request, _PERHAPS_DESTROYED):
         notes.revoke(token, client_ip(request))
     return _status(request, token)
@@ -348,10 +353,14 @@ def _create_page(request: HttpRequest, form: CreateForm, status=200, text="") ->
     context = {
         "form": form,
         "trouble": text,
-        # no page can put a file back into its form
-        "file_is_lost": bool(request.FILES),
+        # no page can put a file back into a form; a script leaves it there
+        "file_is_lost": bool(request.FILES) and "scripted" not in request.POST,
     }
-    return render(request, "burn_note/create.html", context, status=status)
+    response = render(request, "burn_note/create.html", context, status=status)
+    # the one page whose script sends its form
+    policy = HEADERS["Content-Security-Policy"]
+    response.headers["Content-Security-Policy"] = f"{policy}; connect-src 'self'"
+    return response
 
 
 @sensitive_variables()

@@ -18,7 +18,7 @@ import pytest
 from burn_note import tokens
 from django.utils import translation
 from people import DESKTOP, PHONE, call, sealed
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from stack import DEPLOY, Stack, loopback
 
 NOTE = "\n  The safe: 17-38-05 <b>&amp; \N{KEY} Tür\n\tlast line  "
@@ -26,28 +26,6 @@ GONE = "This note is gone"
 HOSTS = [f"[{address}]" if ":" in address else address for _, address in loopback()]
 
 both_ways = pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
-
-
-# module: a running Playwright is an event loop, beside which Django's ORM refuses to work
-@pytest.fixture(scope="module")
-def playwright():
-    with sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(playwright, stack):
-    with people.chromium(playwright, stack) as running:
-        yield running
-
-
-@pytest.fixture
-def person(browser, stack):
-    """Lets people come. What their browsers complained of fails the test."""
-    visiting = people.People(browser, stack)
-    yield visiting
-    visiting.leave()
-    assert visiting.complaints == []
 
 
 def token_of(link):
@@ -194,13 +172,24 @@ def test_the_last_wrong_passphrase_destroys_the_note(person, javascript):
 
 
 @both_ways
-def test_burn_now_asks_first(person, javascript):
+@pytest.mark.parametrize("there", ["share", "status"])
+def test_burn_now_asks_first_and_in_its_place(person, javascript, there):
     sender, reader = person(javascript=javascript), person(javascript=javascript)
     link, status_link = sender.create(NOTE)
-    sender.get_by_role("button", name="Burn now").click()
-    sender.get_by_role("button", name="Keep it").click()
-    expect(sender.get_by_role("heading", name="Sealed: nobody has read it")).to_be_visible()
-    sender.get_by_role("button", name="Burn now").click()
+    if there == "status":
+        sender.look_at(status_link)
+    for _ in range(2):
+        expect(sender.get_by_role("button", name="Burn it")).to_be_hidden()
+        sender.click("summary")
+        expect(sender.get_by_role("heading", name="Burn this note unread?")).to_be_visible()
+        if javascript:
+            sender.get_by_role("button", name="Keep it").click()
+            expect(sender.locator("summary")).to_be_focused()
+        else:
+            sender.click("summary")
+    if there == "share":
+        assert sender.input_value("#link") == link
+    sender.click("summary")
     sender.get_by_role("button", name="Burn it").click()
     expect(sender.get_by_role("heading", name="It was burned unread")).to_be_visible()
     assert sender.look_at(status_link)[1]["Receipt"].startswith("Its seal is right")
@@ -324,8 +313,8 @@ def test_copy_buttons_fill_the_clipboard(person):
 def test_without_a_script_no_button_promises_to_copy(person):
     sender = person(javascript=False)
     sender.create(NOTE)
-    expect(sender.get_by_role("button", name="Burn now")).to_be_visible()
-    expect(sender.get_by_role("button", name=re.compile("Copy"))).to_have_count(0)
+    expect(sender.locator("summary", has_text="Burn now")).to_be_visible()
+    expect(sender.get_by_role("button", name=re.compile("Copy|Keep"))).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -479,7 +468,7 @@ def test_no_log_has_a_token_a_note_or_a_passphrase(playwright, chatty, tmp_path)
                 with reader.expect_download():
                     reader.reveal()
             burned_links = sender.create(note)
-            sender.get_by_role("button", name="Burn now").click()
+            sender.click("summary")
             sender.get_by_role("button", name="Burn it").click()
             expect(sender.get_by_role("heading", name="It was burned unread")).to_be_visible()
             reader.follow(burned_links[0])
@@ -548,8 +537,10 @@ def test_the_whole_journey_by_keyboard(person):
     tab_to(sender, sender.get_by_role("button", name="Copy the link"))
     sender.keyboard.press("Space")
     expect(sender.get_by_role("button", name="Copied")).to_be_visible()
-    tab_to(sender, sender.get_by_role("button", name="Burn now"))
     tab_to(sender, sender.get_by_role("link", name="Write another note"))
+    tab_to(sender, sender.locator("summary"))
+    sender.keyboard.press("Enter")
+    tab_to(sender, sender.get_by_role("button", name="Burn it"))
 
     reader.goto("/")
     reader.keyboard.press("Shift+Tab")
@@ -612,17 +603,61 @@ def page_revealed(page, token=None):
     page.locator("[role=status]").wait_for()
 
 
-def page_trouble(page):
-    page.goto("/")
+def page_create_refused(page):
+    page_create_filled(page)
     page.context.clear_cookies()
+    page.click("main form button")
+    expect(page.get_by_role("alert").first).to_be_focused()
+
+
+def page_trouble(page):
+    page.goto("/open/")
+    page.context.clear_cookies()
+    page.fill("#id_link", sealed())
     page.click("main form button")
     page.locator("main .card h1").wait_for()
 
 
 def page_burn(page):
+    page.create("x")
+    page.click("summary")
+
+
+def page_burn_of_status(page):
     page.follow(f"/status/#{sealed()}")
-    page.click("form button[formaction]")
-    page.locator(".btn-danger").wait_for()
+    page.click("summary")
+
+
+def page_sending(page):
+    page_create_filled(page)
+    page.route("**/", lambda route: None)
+    page.click("main form button")
+    page.get_by_text("Stop").or_(page.get_by_text("Anhalten")).wait_for()
+
+
+def page_looking(page):
+    page.route(
+        "**/open/",
+        lambda route: route.continue_()
+        if route.request.method == "GET"
+        else route.abort("aborted"),
+    )
+    page.goto(f"/open/#{sealed()}", wait_until="commit")
+    page.locator("[data-looking]:not(:empty)").wait_for()
+
+
+def page_sent_twice(page):
+    page.follow(f"/open/#{sealed()}")
+    page.route("**/reveal/", lambda route: route.abort("aborted"))
+    for _ in range(2):
+        page.click("main form button")
+    page.locator("[data-sent]:not(:empty)").wait_for()
+
+
+def refused_by_nginx(status):
+    return lambda page: page.goto(
+        f"/static/errors/{page.evaluate('navigator.language.slice(0, 2)')}/{status}.html"
+    )
 
 
 def opened(make):
@@ -665,7 +700,14 @@ PAGES = {
     "status-unknown": looked_at(people.unknown),
     "status-forged": looked_at(people.forged),
     "burn": page_burn,
+    "burn-of-status": page_burn_of_status,
     "trouble": page_trouble,
+    "create-refused": page_create_refused,
+    "sending": page_sending,
+    "looking": page_looking,
+    "sent-twice": page_sent_twice,
+    "not-found": lambda page: page.goto("/nowhere/"),
+    **{f"nginx-{n}": refused_by_nginx(n) for n in ("400", "404", "413", "429", "502")},
 }
 
 

@@ -79,8 +79,12 @@ def test_while_gunicorn_is_away_nobody_says_that_nothing_was_done(tmp_path):
         gunicorn, nginx = stack.children
         gunicorn.terminate()
         gunicorn.wait()
-        for method in ("GET", "POST"):
-            answer = Visitor(stack).request(method, "/reveal/", None, {})
+        for method, path, body in (
+            ("GET", "/", None),
+            ("POST", "/reveal/", b""),
+            ("POST", "/", b"x" * 1_000_000),
+        ):
+            answer = Visitor(stack).request(method, path, body, {})
             assert answer.status == 502
             assert "The site does not answer just now." in answer.text
             assert "Nothing was" not in answer.text
