@@ -26,8 +26,6 @@
 #include "commands/async.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/fmgrprotos.h"
@@ -35,7 +33,6 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
-#include "utils/wait_event.h"
 
 #include "src/backlog.h"
 #include "src/compat.h"
@@ -404,19 +401,12 @@ open_note(Ending *e)
 static void
 wait_for_other(TimestampTz since)
 {
-	const int	limit = store_patience();
-
-	if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(), limit))
+	if (!store_wait(since))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("could not obtain lock on burn note"),
 				 errdetail("Another transaction has locked its row for longer than %d ms. The note is not burned.",
-						   limit)));
-
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 1, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+						   store_patience())));
 }
 
 /*

@@ -19,12 +19,10 @@
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
-#include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "src/compat.h"
 #include "src/errors.h"
@@ -98,14 +96,8 @@ require_flush(void)
 
 	XLogFlush(lsn);
 	while (!have_flushed(lsn) && are_defined())
-	{
-		if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(), store_patience()))
+		if (!store_wait(since))
 			report_missing(psprintf("They have not answered for %d ms.", store_patience()));
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 1, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
 }
 
 /*

@@ -51,6 +51,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -62,6 +63,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
+#include "utils/wait_event.h"
 
 #include "src/backlog.h"
 #include "src/compat.h"
@@ -504,6 +506,22 @@ int
 store_patience(void)
 {
 	return LockTimeout > 0 ? LockTimeout : DeadlockTimeout;
+}
+
+/*
+ * Waits for a moment, for what has been awaited since then.  False, at once, where that
+ * is longer than store_patience().
+ */
+bool
+store_wait(TimestampTz since)
+{
+	if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(), store_patience()))
+		return false;
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 1, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	return true;
 }
 
 /*

@@ -86,6 +86,7 @@ typedef struct BurnScan
 extern void store_open(BurnStore *store, Oid function, LOCKMODE lockmode);
 extern void store_close(BurnStore *store);
 extern int	store_patience(void);
+extern bool store_wait(TimestampTz since);
 
 extern void note_insert(BurnStore *store, const unsigned char *id,
 						TimestampTz created_at, const BurnFuse *fuse,
