@@ -33,6 +33,7 @@ WEB = Path(__file__).resolve().parents[1]
 DEPLOY = WEB / "deploy"
 DATABASE = "burn_note"
 START_SECONDS = 180
+PATIENCE_SECONDS = 300
 
 NGINX = """
 daemon off;
@@ -270,6 +271,14 @@ class Stack:
 
     def own_logs(self):
         return "".join(p.read_text(errors="replace") for p in self.directory.glob("logs/*.log"))
+
+
+def wait_until(condition, what):
+    """AssertionError, which says what, where the condition does not come to hold."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
 
 
 def nginx():

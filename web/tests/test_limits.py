@@ -5,7 +5,6 @@ import html
 import os
 import re
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_network
@@ -15,20 +14,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.conf import settings
-from stack import DATABASE, DEPLOY, Stack, psql
+from stack import DATABASE, DEPLOY, Stack, psql, wait_until
 from visitor import Visitor
 
 from burn_note import conf
 
-PATIENCE_SECONDS = 300
 GUESSES = 16  # the threads of a process, twice
-
-
-def wait_until(condition, what):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 # Passphrases
