@@ -103,7 +103,22 @@ def test_a_static_file_that_is_not_there(stack):
     "request_, status",
     [
         (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+        (b"POST /static/burn_note/flame.svg HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 405),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", 411),
+        (
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"1\r\nx\r\n0\r\n\r\n",
+            411,
+        ),
+        (b"GET /static/burn_note/flame.svg HTTP/1.1\r\nHost: localhost\r\nIf-Match: x\r\n\r\n", 412),
+        (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", 431),
+        (
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
+            501,
+        ),
+        (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", 505),
     ],
 )
 def test_what_nginx_does_not_understand(stack, request_, status):
