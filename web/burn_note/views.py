@@ -14,7 +14,7 @@ from io import BytesIO
 import segno
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.safestring import mark_safe
@@ -158,6 +158,8 @@ def page(*methods: str) -> Callable[[View], View]:
                 if notes.sqlstate(error) not in _TROUBLE:
                     raise
                 response = _trouble(request, *_TROUBLE[notes.sqlstate(error)])
+            if isinstance(response, HttpResponseNotAllowed):
+                response.content = _trouble(request, 405, NOT_UNDERSTOOD, NOTHING).content
             return _with_headers(response)
 
         # around all of it: the body is read before the view is called

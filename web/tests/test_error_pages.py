@@ -128,6 +128,13 @@ def test_what_nginx_does_not_understand(stack, request_, status):
     assert is_ours(stack, answer)
 
 
+def test_an_address_that_is_no_ascii_is_refused_before_it_is_logged(stack):
+    token = "bn1_" + "y" * 56
+    answer = ask(stack, f"GET /open/?{token}\u2026 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert answer.status == 400 and is_ours(stack, answer)
+    assert token not in stack.own_logs()
+
+
 def test_a_long_address_is_answered_by_the_app(stack):
     answer = Visitor(stack).get("/nowhere/?" + "x" * 7000)
     assert answer.status == 404

@@ -228,6 +228,15 @@ def test_what_django_does_not_understand_looks_like_the_others(client):
     assert is_ours(response)
 
 
+def test_a_method_that_a_page_does_not_know_is_told_in_a_page(client):
+    share = client.post(CREATE, TYPED)["Location"]
+    for path, allowed in ((OPEN, "GET, POST, HEAD"), (share, "GET, HEAD")):
+        response = client.put(path)
+        assert (response.status_code, response["Allow"]) == (405, allowed)
+        assert "The server does not understand" in body(response) and NOTHING in body(response)
+        assert is_ours(response)
+
+
 # Where the cursor is
 
 
