@@ -3,6 +3,7 @@
 import getpass
 import html
 import http.client
+import json
 import os
 import re
 import secrets
@@ -77,15 +78,44 @@ def test_a_number_that_is_none_is_named(name, value):
     )
 
 
-def test_settings_come_from_the_environment():
-    code = "from django.conf import settings as s; print(s.BURN_NOTE_MAX_TEXT, s.BURN_NOTE_MAX_FILE, s.BURN_NOTE_MAX_EXPIRY)"
-    run = manage(
-        *("shell", "-v0", "-c", code),
-        BURN_NOTE_MAX_TEXT="1",
-        BURN_NOTE_MAX_FILE="2",
-        BURN_NOTE_MAX_EXPIRY_DAYS="3",
+GIVEN = {
+    "BURN_NOTE_MAX_TEXT": "1",
+    "BURN_NOTE_MAX_FILE": "2",
+    "BURN_NOTE_MAX_EXPIRY_DAYS": "3",
+    "BURN_NOTE_UNREAD_PER_ADDRESS": "4",
+    "BURN_NOTE_UNREAD_PER_SITE": "5",
+    "BURN_NOTE_UNREAD_PER_NETWORK": "6",
+    "BURN_NOTE_SENDERS_KEPT_HOURS": "7",
+    "BURN_NOTE_PASSPHRASE_THREADS": "8",
+}
+MADE = {
+    "BURN_NOTE_MAX_TEXT": 1,
+    "BURN_NOTE_MAX_FILE": 2,
+    "BURN_NOTE_MAX_EXPIRY": "3 days, 0:00:00",
+    "BURN_NOTE_SENDER_LIMITS": [4, 5, 6],
+    "BURN_NOTE_SENDERS_KEPT": "7:00:00",
+    "BURN_NOTE_PASSPHRASE_THREADS": 8,
+    # the project's own: it has one database, and nginx before it
+    "BURN_NOTE_DATABASE": "default",
+    "BURN_NOTE_TRUSTED_PROXIES": ["unix"],
+}
+
+
+def settings(**variables):
+    code = (
+        "import json; from burn_note import conf;"
+        "print(json.dumps({name: conf.get(name) for name in conf.DEFAULTS}, default=str))"
     )
-    assert run.stdout == "1 2 3 days, 0:00:00\n"
+    return json.loads(manage("shell", "-v0", "-c", code, **variables).stdout)
+
+
+def test_every_setting_comes_from_the_environment():
+    assert settings(**GIVEN) == MADE
+
+
+def test_every_setting_is_described_with_its_default():
+    described = dict(re.findall(r"^#?(\w+)=(.*)$", (DEPLOY / "web.env").read_text(), re.M))
+    assert settings(**{name: described[name] for name in GIVEN}) == settings()
 
 
 def test_apps_of_ones_own_come_first(tmp_path):
