@@ -1,5 +1,6 @@
 """What deploy/ promises, held against the real nginx, gunicorn and PostgreSQL."""
 
+import functools
 import getpass
 import html
 import http.client
@@ -12,14 +13,13 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import urllib.request
 from base64 import b64encode
 from pathlib import Path
 
 import psycopg
 import pytest
-from stack import DATABASE, DEPLOY, WEB, Stack, loopback, psql
+from stack import DATABASE, DEPLOY, WEB, Stack, loopback, psql, wait_until
 from visitor import Visitor
 
 TOKEN = re.compile(r"b[nr]1_[\w-]{20}")
@@ -460,8 +460,20 @@ def read_slowly(stack, token, wait):
 
 def test_no_secret_touches_the_disk_on_its_way(no_temporary_files):
     stack = no_temporary_files()
-    token, _ = Visitor(stack).create(file=("ten megabytes", FILE))
-    assert read_slowly(stack, token, lambda: time.sleep(2)) == FILE
+    token, receipt_token = Visitor(stack).create(file=("ten megabytes", FILE))
+
+    def wait():
+        read = f"SELECT state = 'read' FROM burn_status('{receipt_token}')"
+        wait_until(lambda: psql("-c", read) == "t\n", "nobody reads it")
+        wait_until(lambda: not asking(stack), "nginx does not take all of the answer")
+
+    assert read_slowly(stack, token, wait) == FILE
+
+
+def asking(stack):
+    """nginx's connections to gunicorn."""
+    connected = rf"^\S+ \S+ \S+ \S+ \S+ 03 +\d+ {stack.directory}/web\.sock$"
+    return re.findall(connected, Path("/proc/net/unix").read_text(), re.M)
 
 
 def test_nginx_as_it_comes_would_write_requests_to_the_disk(no_temporary_files, tmp_path):
@@ -477,16 +489,11 @@ def test_nginx_as_it_comes_would_write_answers_to_the_disk(no_temporary_files, t
     stack = no_temporary_files(server=server + "client_body_buffer_size 11m;")
     token, _ = Visitor(stack).create(file=("ten megabytes", FILE))
 
-    def wait():
-        deadline = time.monotonic() + 180
-        while not refused() and time.monotonic() < deadline:
-            time.sleep(0.1)
-
     def refused():
         return re.search(r"open\(.*/temp/proxy/.* failed", stack.own_logs())
 
+    wait = functools.partial(wait_until, refused, "nginx writes nothing")
     assert read_slowly(stack, token, wait) != FILE
-    assert refused()
 
 
 # Logs
@@ -524,10 +531,13 @@ def refused_by_nginx(visitor, token):
 
 def test_no_log_has_a_token_a_note_or_a_passphrase(stack):
     unseen = journey(stack)
+    access = stack.directory / "logs/nginx-access.log"
+    # nginx logs after it has answered, and this is the last
+    wait_until(lambda: " 413 " in access.read_text(), "nginx does not log")
     logs = stack.logs()
     assert not TOKEN.search(logs)
     assert not [secret for secret in unseen if secret in logs]
-    lines = (stack.directory / "logs/nginx-access.log").read_text().splitlines()
+    lines = access.read_text().splitlines()
     assert len(lines) > 20
     assert not [line for line in lines if not LINE.fullmatch(line)]
     assert any(line.split()[3] == "(a" for line in lines)
@@ -618,7 +628,4 @@ def test_a_stack_that_is_killed_takes_its_processes_along(tmp_path):
     assert answers(port)
     run.kill()
     run.wait()
-    deadline = time.monotonic() + 180
-    while answers(port) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not answers(port)
+    wait_until(lambda: not answers(port), "somebody still answers")

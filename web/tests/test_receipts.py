@@ -19,7 +19,7 @@ from queue import Queue
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
-from stack import WEB
+from stack import WEB, wait_until
 
 from burn_note import notes, receipts
 from burn_note.models import Announcement
@@ -315,10 +315,8 @@ class Listener:
 
 
 def wait_until_announced(*ids):
-    deadline = time.monotonic() + PATIENCE
-    while Announcement.objects.filter(id__in=ids).count() < len(ids):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    there = Announcement.objects.filter(id__in=ids)
+    wait_until(lambda: there.count() == len(ids), "nobody announces them")
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ class Visitor:
 
     def connect(self):
         connection = http.client.HTTPConnection(self.address, self.stack.port, timeout=180)
-        connection.sock = socket.create_connection((self.address, self.stack.port), 60)
+        connection.sock = socket.create_connection((self.address, self.stack.port), 180)
         if trust := self.stack.trust():
             connection.sock = trust.wrap_socket(connection.sock, server_hostname="localhost")
         return connection
