@@ -32,6 +32,16 @@ def refused(host, port):
         return "closed"
 
 
+def said_to(port, request):
+    """What comes back for these bytes, at first."""
+    with socket.create_connection(("::1", port), 180) as connection:
+        connection.sendall(request)
+        try:
+            return connection.recv(65536).decode()
+        except ConnectionResetError:
+            return ""
+
+
 def handshake(name, **options):
     """Of TLS, with any certificate: what was agreed on, or why not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -62,6 +72,21 @@ print(
             "plain": [plain.status, plain.headers["Location"], plain.headers["Server"]],
             "other names": [
                 refused(host, port) for port in (80, 443) for host in ("evil.example", "[::1]", "localhost")
+            ],
+            "nonsense": [
+                said_to(port, request)
+                for port in (80, 443)
+                for request in (
+                    b"GET / HTTP/1.1\r\n\r\n",
+                    b"GET /\r\n",
+                    b"nonsense\r\n\r\n",
+                    b"TRACE / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+                    b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n",
+                    b"GET / HTTP/1.1\r\nHost: evil.example\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+                    b"POST / HTTP/1.1\r\nHost: evil.example\r\nTransfer-Encoding: x\r\n\r\n",
+                    b"GET / HTTP/3.0\r\nHost: evil.example\r\n\r\n",
+                    b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+                )
             ],
             "handshakes": [handshake(name) for name in (NAME, "evil.example", None)],
             "old protocol": handshake(NAME, maximum_version=ssl.TLSVersion.TLSv1_1),

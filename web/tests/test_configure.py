@@ -97,6 +97,7 @@ def test_the_site_answers_as_it_is_written(stack, machine):
     seen = json.loads(machine.run(f"{sys.executable} {WEB}/tests/stranger.py"))
     assert seen["plain"] == [301, "https://notes.example.org/open/?x=y", "nginx"]
     assert seen["other names"] == ["closed"] * 6
+    assert seen["nonsense"] == [""] * 18
     assert seen["handshakes"] == ["h2", *["TLSV1_UNRECOGNIZED_NAME"] * 2]
     assert seen["old protocol"] == "TLSV1_ALERT_PROTOCOL_VERSION"
     assert seen["challenge"] == 404
