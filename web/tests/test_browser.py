@@ -396,6 +396,21 @@ def test_without_no_store_back_would_show_a_note_again(playwright, caching):
         expect(reader.locator("#note")).to_have_value(NOTE)
 
 
+def test_who_comes_back_to_a_page_that_was_kept_writes_another_note(playwright, caching):
+    with people.chromium(playwright, caching) as browser:
+        sender = people.People(browser, caching)()
+        link, _ = sender.create("first")
+        sender.get_by_role("button", name="Copy the link").click()
+        expect(sender.get_by_role("button", name="Copied")).to_be_visible()
+        sender.evaluate("history.back()")
+        expect(sender.locator("#id_text")).to_be_empty()
+        expect(sender.locator("[data-sending]")).to_be_empty()
+        sender.fill("#id_text", "second")
+        sender.get_by_role("button", name="Create the link").click()
+        expect(sender.get_by_role("heading", name="Send this link")).to_be_visible()
+        assert sender.input_value("#link") != link
+
+
 def test_a_followed_link_leaves_no_token_in_address_history_or_referrer(person, stack):
     link, status_link = person().create(NOTE)
     reader, seen = person(), []

@@ -164,6 +164,11 @@ function keep(form) {
     alert.focus();
   });
   button.addEventListener("click", () => sending?.abort());
+  // who comes back to a page that the browser has kept writes another note
+  addEventListener("pageshow", () => {
+    made = null;
+    state.textContent = "";
+  });
 }
 
 // Puts the form that came back into the place of this one, whose file it cannot have.
