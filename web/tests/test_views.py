@@ -123,6 +123,7 @@ def test_the_sender_may_open_the_link_and_is_not_told_otherwise(client):
     token, page = create(client, text="x")
     assert "Opening it says that a note waits; showing the note destroys it." in body(page)
     assert "open it yourself" not in body(page)
+    assert "opens it first reads it" not in body(client.get(CREATE))
     assert client.post(OPEN, {"link": links(page)[0]}).status_code == 200
     assert sealed(token)
 
