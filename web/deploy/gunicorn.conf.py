@@ -19,7 +19,8 @@ timeout = 60
 worker_tmp_dir = "/dev/shm"
 # nginx's limits are the only ones: here a refusal would be a page of gunicorn's
 limit_request_line = 0
-limit_request_field_size = 0
+# all that nginx takes in its four buffers of 8 KB (here 0 would not mean "any")
+limit_request_field_size = 32768
 limit_request_fields = 32768
 # nginx logs requests, without what they carry
 accesslog = None

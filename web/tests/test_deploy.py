@@ -387,6 +387,12 @@ def test_a_body_of_unknown_length_is_refused_by_http_2_too(stack):
         assert sent.stdout.endswith(b"2 411") and b'class="brand"' in sent.stdout
 
 
+def test_who_has_many_cookies_of_the_domain_is_let_in(stack):
+    """By HTTP/2 they come one by one, and nginx sends them on in one line."""
+    cookies = [word for n in range(5) for word in ("-H", f"Cookie: {n}={'x' * 4000}")]
+    assert curl(stack, *cookies, "-o", "/dev/null", stack.url + "/") == "2 200"
+
+
 def test_no_file_touches_the_disk_on_its_way_by_http_2(no_temporary_files, tmp_path):
     stack = no_temporary_files(tls=True)
     (tmp_path / "file").write_bytes(FILE)

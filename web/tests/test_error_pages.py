@@ -2,6 +2,7 @@
 
 import re
 import socket
+from contextlib import ExitStack, closing
 from http.client import HTTPResponse
 
 import pytest
@@ -54,6 +55,19 @@ def test_too_many_requests(limited):
     assert NOTHING in answer.text and "reload this page" in answer.text
     assert answer.headers["Retry-After"] == "60"
     assert is_ours(limited, answer)
+
+
+def test_too_many_connections(stack):
+    with ExitStack() as held:
+        for _ in range(20):
+            connection = held.enter_context(closing(Visitor(stack).connect())).sock
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        wait_until(lambda: Visitor(stack).get("/").status == 429, "nobody counts connections")
+        answer = Visitor(stack).get("/")
+        assert answer.headers["Retry-After"] == "60" and NOTHING in answer.text
+        assert is_ours(stack, answer)
+        answer = Visitor(stack).post("/open/", {"link": "x" * 70_000})
+        assert answer.status == 413 and is_ours(stack, answer)
 
 
 @pytest.mark.parametrize(
