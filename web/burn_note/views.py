@@ -110,6 +110,7 @@ RELOAD = _(
     "To try again, reload this page: your browser then sends the same once more. If you go"
     " back instead, the form is empty."
 )
+NOT_ARRIVED = _("It did not arrive, so it cannot be shown here again.")
 LINK_IS_CHANGED = _(
     "If you followed a link to a note, it was changed on its way. Copy all of it and paste it"
     " under “Open a link”."
@@ -153,7 +154,7 @@ def page(*methods: str) -> Callable[[View], View]:
             except RequestDataTooBig:
                 # as Django does; what was sent cannot be looked at again
                 request._mark_post_parse_error()
-                response = _trouble(request, *_TOO_LARGE)
+                response = _trouble(request, *_TOO_LARGE, NOT_ARRIVED)
             except DatabaseError as error:
                 if notes.sqlstate(error) not in _TROUBLE:
                     raise

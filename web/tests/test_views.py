@@ -171,6 +171,7 @@ def test_a_text_larger_than_django_reads_is_refused_in_words(client, superuser, 
     response = client.post(CREATE, fields(text="x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)))
     assert response.status_code == 413
     assert "That is more than a note may hold. Nothing was stored." in body(response)
+    assert "It did not arrive, so it cannot be shown here again." in body(response)
     assert count(superuser) == before
 
 

@@ -13,7 +13,7 @@ PAGES = {
     "404": (views.NO_PAGE, views.LINK_IS_CHANGED),
     "413": (
         _("This is larger than the site takes. Nothing was stored."),
-        _("It did not arrive, so it cannot be shown here again."),
+        views.NOT_ARRIVED,
     ),
     "429": (
         _(
