@@ -350,7 +350,7 @@ BEGIN ATOMIC
 	), weak AS (
 		SELECT checked, string_agg(format('%s = %s%s', name, value, holder), ', ' ORDER BY name, holder) AS settings
 		FROM setting JOIN (VALUES
-			('redaction', 'burn_note.redact', '{on,strict}'),
+			('redaction', 'burn_note.redact', '{on,quiet}'),
 			('statements', 'auto_explain.log_min_duration', '{-1}'),
 			('statements', 'debug_print_parse', '{off,false,no,0}'),
 			('statements', 'debug_print_plan', '{off,false,no,0}'),
@@ -471,6 +471,17 @@ BEGIN ATOMIC
 				|| ', and statements are written down: ' || (SELECT settings FROM weak WHERE checked = 'statements'),
 			'Sealed: notes and tokens that stand in a statement, or make it fail, go with it. Set burn_note.redact to on, or change those settings.',
 			false, CASE WHEN preloaded THEN 'what has a note or a token is redacted, or nothing is written down' ELSE 'see preloaded' END),
+		('wrappers',
+			(SELECT 'called by functions of this database: ' || string_agg(oid::regprocedure::text, ', ' ORDER BY oid) FROM pg_proc
+				WHERE concat(prosrc, pg_get_function_sqlbody(oid))
+						~* '\mburn_(create|read|revoke|status|receipt_token|note_id|verify_receipt)(_bytes)?\M'
+					AND NOT EXISTS (SELECT FROM pg_depend AS d
+						WHERE d.classid = 'pg_proc'::regclass AND d.objid = pg_proc.oid AND d.deptype = 'e'
+							AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'burn_note'))
+				HAVING NOT EXISTS (SELECT FROM setting WHERE name = 'burn_note.redact' AND lower(value) = 'quiet')
+					OR EXISTS (SELECT FROM setting WHERE name = 'burn_note.redact' AND lower(value) <> 'quiet')),
+			'Sealed: what a session gives to its first such call may be written down, bound or not. Set burn_note.redact to quiet for the database.',
+			false, 'no function of this database calls burn_note, or its sessions are quiet'),
 		('core files',
 			(SELECT settings FROM weak WHERE checked = 'core files'),
 			'Sealed: the core file of a backend has the notes that it handled. Set it to off.',

@@ -35,9 +35,7 @@
  * src/witness.c	who, and from where
  * src/encoding.c	converting text without showing it
  * src/hush.c	keeping secrets out of logs, statistics views and core files
- * src/calls.c	which statements call these functions
- * src/traces.c	which texts name these functions
- * src/literals.c	refusing literals where secrets belong
+ * src/traces.c	which texts name these functions, and their shape without values
  * src/shared.c	what lies in shared memory
  * src/stats.c	counters
  * src/check.c	what burn_check() cannot see by SQL
@@ -92,7 +90,6 @@ int			burn_shard;
 char	   *burn_actor;
 char	   *burn_notify_channel;
 int			burn_redact;
-bool		burn_require_parameters;
 bool		burn_dumpable;
 int			burn_purge_interval;
 char	   *burn_databases;
@@ -100,7 +97,7 @@ char	   *burn_databases;
 static const struct config_enum_entry redact_options[] = {
 	{"off", REDACT_OFF, false},
 	{"on", REDACT_ON, false},
-	{"strict", REDACT_STRICT, false},
+	{"quiet", REDACT_QUIET, false},
 	{NULL, 0, false}
 };
 
@@ -255,22 +252,11 @@ define_settings(void)
 							   NULL);
 
 	DefineCustomEnumVariable("burn_note.redact",
-							 "Keeps what may hold a note, a token or a passphrase out of the log and the statistics views.",
-							 "\"strict\" keeps out everything that the role's sessions run.",
+							 "Writes statements that may show a note, a token or a passphrase down without their values.",
+							 "\"quiet\" does so with everything that the role's sessions run.",
 							 &burn_redact,
 							 REDACT_ON,
 							 redact_options,
-							 PGC_SUSET,
-							 0,
-							 NULL,
-							 NULL,
-							 NULL);
-
-	DefineCustomBoolVariable("burn_note.require_parameters",
-							 "Refuses literals where a note, a token or a passphrase belongs.",
-							 NULL,
-							 &burn_require_parameters,
-							 false,
 							 PGC_SUSET,
 							 0,
 							 NULL,

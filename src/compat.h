@@ -81,15 +81,6 @@
 	index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys)
 #endif
 
-/* The same of planner()'s, that 19 added. */
-#if PG_VERSION_NUM < 190000
-#define PLANNER_PARAMETER
-#define PLANNER_ARGUMENT
-#else
-#define PLANNER_PARAMETER	, ExplainState *explain
-#define PLANNER_ARGUMENT	, explain
-#endif
-
 #if PG_VERSION_NUM < 190000
 #define BGWORKER_INTERRUPTIBLE 0
 
@@ -102,9 +93,6 @@ typedef JumbleState *JumbleStateArgument;
 
 #define table_tuple_delete(relation, tid, cid, options, snapshot, crosscheck, wait, tmfd) \
 	table_tuple_delete(relation, tid, cid, snapshot, crosscheck, wait, tmfd, false)
-
-/* Beside the enum of this name. */
-typedef int SysCacheIdentifier;
 #else
 typedef const JumbleState *JumbleStateArgument;
 #endif

@@ -638,11 +638,12 @@ end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
 		{
 			result = END_FAILED;
 			if (backlog_may_warn(note->id))
+				/* A trigger's message is not ours: hush.c must not take it for that. */
 				ereport(WARNING,
 						(errcode(error->sqlerrcode),
-						 errmsg("could not end burn note %s: %s",
-								DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum((pg_uuid_t *) note->id))),
-								error->message)));
+						 errmsg_internal("%s", psprintf("could not end burn note %s: %s",
+														DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum((pg_uuid_t *) note->id))),
+														error->message))));
 		}
 		FreeErrorData(error);
 	}

@@ -3,262 +3,142 @@
  * hush.c
  *	  Keeps secrets out of logs, statistics views and core files.
  *
- * A statement that calls one of burn_note's functions has secrets in its text,
- * its parameters or its result.  From the moment that this is known, and until
- * the client's message has been answered, the process is tainted:
+ * What a session does is ours, and may show a note, a token or a passphrase:
  *
- *	- each record that it logs is replaced by one that has the severity and the
- *	  SQLSTATE, and says nothing.  The client gets the real one.
- *	- pg_stat_activity shows a constant instead of the statement; and so do other
- *	  sessions' deadlock reports and the postmaster's report of a crash, which
- *	  quote from there.
- *	- the statement has no query identifier, so that pg_stat_statements leaves it
- *	  out.
- *	- the process cannot be dumped or traced any more, to its end.
+ *	- a message of the client, if a text that is analyzed, run or logged in it names
+ *	  one of our functions or shows a token, or once one of them has run in it;
+ *	- then all to the end of the transaction: a deferred constraint shows the note at
+ *	  COMMIT;
+ *	- all to the session's end, once it has PREPAREd such a text by SQL, as EXECUTE
+ *	  does not name us, or once a text that does not name us has led to us, by a
+ *	  function of somebody's.  So only a session's first such call is missed.
  *
- * What taints, earliest first:
+ * Under burn_note.redact = quiet everything is.  What is ours is written down without
+ * its values: statements blanked, in records, in pg_stat_activity (from where other
+ * processes quote) and in pg_cursors; of other records the format of their message.  A
+ * statement with values in its text has no query identifier, and so no entry in
+ * pg_stat_statements.  The client gets the real message.
  *
- *	- text.  A record that tells is redacted, whoever logs it: one that has a
- *	  function's name, also spelt U&"...", or a token in one of its parts or in
- *	  the statement; or EXECUTE and what is prepared with a call of ours; or a
- *	  text that led to a secret before.  That is all there is to see before parse
- *	  analysis, where log_statement's line and syntax errors come from, and in
- *	  processes that report on others.
- *	- post_parse_analyze_hook: the tree calls a function (see calls.c).  Utility
- *	  statements, whose text pg_stat_statements keeps as it is, also by their text.
- *	- planner_hook: the plan does, its views and inlined functions expanded.
- *	  debug_print_plan and custom plans' constants come after it.
- *	- ExecutorStart_hook, ExecutorRun_hook, ExecutorEnd_hook, ProcessUtility_hook:
- *	  the same of plans that were made before, for each of the client's messages:
- *	  each sets pg_stat_activity anew.
- *	- needs_fmgr_hook, only under burn_note.require_parameters: see there.
- *	- hush_secret(), in the functions themselves: whatever led there.
- *
- * A text that led there and does not tell by itself, because a function that calls
- * ours stands in it, is remembered: so a later Bind, Execute or EXECUTE of what was
- * prepared with it is known in time, and so is auto_explain's record of a cursor
- * that is closed later.
- *
- * A client's message ends the taint because it has another statement timestamp.
- * Nothing is done, and nothing allocated, for a statement before it is known to
- * call us, but to walk its tree if it may.
- *
- * The library works so from the moment it is loaded.  In shared_preload_libraries or
- * session_preload_libraries that is before a session's first statement; after
- * LOAD, or a first call in a session, it is too late for the statement at hand.
- * Only shared_preload_libraries covers what other processes report: a crash that
- * the postmaster logs, a deadlock that another session does.  There the library
- * should be last, so that its hook for records is called first.
- *
- * What cannot be covered: see SECURITY.md.
+ * No catalog is read, no tree or plan is walked, and where something has failed
+ * nothing is allocated.  The library should be last in shared_preload_libraries, so
+ * that its hook for records is called first.  What stays open: SECURITY.md.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <dlfcn.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
 
-#include "access/parallel.h"
 #include "access/xact.h"
-#include "commands/prepare.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
-#include "optimizer/planner.h"
+#include "miscadmin.h"
 #include "parser/analyze.h"
-#include "parser/scansup.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/backend_status.h"
-#include "utils/plancache.h"
 
-#include "src/calls.h"
 #include "src/compat.h"
 #include "src/hush.h"
-#include "src/literals.h"
 #include "src/settings.h"
 #include "src/traces.h"
 
-#define TEXTS_REMEMBERED	256 /* a power of two */
-#define EXECUTES_ASKED		100 /* of one text */
+/* Longer texts are written down to here. */
+#define TEXT_BYTES	32768
 
-static const char hidden_statement[] = "<hidden by burn_note>";
+/* Names us to parallel workers, which know of what they run for by its text. */
+#define WORKERS_TEXT "/* for burn_read */ "
 
-/* Its address tells our own records. */
-static char redacted_message[] =
-"redacted by burn_note: what was here may hold a note, a token or a passphrase";
+static const char withheld[] = "message withheld by burn_note: it may show a note, a token or a passphrase";
 
 static emit_log_hook_type previous_emit_log = NULL;
 static post_parse_analyze_hook_type previous_post_parse_analyze = NULL;
-static planner_hook_type previous_planner = NULL;
-static ExecutorStart_hook_type previous_executor_start = NULL;
 static ExecutorRun_hook_type previous_executor_run = NULL;
-static ExecutorEnd_hook_type previous_executor_end = NULL;
-static needs_fmgr_hook_type previous_needs_function_manager = NULL;
 static ProcessUtility_hook_type previous_process_utility = NULL;
 
-/* The client's message that is tainted, by its timestamp. */
-static bool ever_tainted = false;
-static TimestampTz tainted_message;
+/* What is ours.  A client's message and a transaction are known by when they began. */
+static TimestampTz our_message = DT_NOBEGIN;
+static TimestampTz parsed_message = DT_NOBEGIN;
+static TimestampTz our_transaction = DT_NOBEGIN;
+static bool session_is_ours = false;
+static bool ever_ours = false;	/* has anything been? */
+static bool values_named = false;	/* has a text with values named us? */
 
-/* Hashes of texts that led to a secret, and do not say so; 0 for none. */
-static uint64 remembered[TEXTS_REMEMBERED];
-
-/* ----------
- * Texts
- * ----------
- */
-
-static uint64
-hash_text(const char *text)
-{
-	uint64		hash = hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
-
-	return hash != 0 ? hash : 1;
-}
-
-static uint64 *
-place_of(uint64 hash)
-{
-	return &remembered[hash % TEXTS_REMEMBERED];
-}
-
-/*
- * For a text that led to a secret.  Only where it does not say so, and has a
- * parameter or a literal: it may come again, in a Bind or an Execute, or be logged
- * again when a cursor is closed.  A session that has so many forgets some.
- */
-static void
-remember(const char *text)
-{
-	if (text != NULL && strpbrk(text, "$'0123456789") != NULL && !traces_in(text))
-	{
-		uint64		hash = hash_text(text);
-
-		*place_of(hash) = hash;
-	}
-}
+static char message_text[TEXT_BYTES];	/* its address tells our own records */
+static char statement_text[TEXT_BYTES];
 
 static bool
-is_remembered(const char *text)
+is_ours(void)
 {
-	uint64		hash;
-
-	if (!ever_tainted || text == NULL)
-		return false;
-	hash = hash_text(text);
-	return *place_of(hash) == hash;
+	return burn_redact == REDACT_QUIET ||
+		(ever_ours && (session_is_ours ||
+					   our_transaction == GetCurrentTransactionStartTimestamp() ||
+					   our_message == GetCurrentStatementStartTimestamp()));
 }
 
 /*
- * Behind white space and comments, which can be nested
+ * Does a text name us?  The client's is asked once in each message, however many
+ * statements it has.
+ */
+static bool
+names_us(const char *text)
+{
+	static const char *asked = NULL;
+	static TimestampTz asked_at;
+	static bool answer;
+
+	if (text != debug_query_string)
+		return traces_in(text);
+	if (asked != text || asked_at != GetCurrentStatementStartTimestamp())
+		answer = traces_in(text);
+	asked = text;
+	asked_at = GetCurrentStatementStartTimestamp();
+	return answer;
+}
+
+/*
+ * What is written down of the client's text.  One that was not parsed, in this message,
+ * has no shape: a quote too many would turn it inside out.
  */
 static const char *
-skip_space(const char *p)
+shape(void)
 {
-	int			depth = 0;
-
-	for (; *p != '\0'; p++)
-	{
-		if (strncmp(p, "/*", 2) == 0)
-			depth++, p++;
-		else if (depth > 0 && strncmp(p, "*/", 2) == 0)
-			depth--, p++;
-		else if (depth == 0 && strncmp(p, "--", 2) == 0)
-			p += strcspn(p, "\r\n") - 1;
-		else if (depth == 0 && !scanner_isspace(*p))
-			break;
-	}
-	return p;
+	if (parsed_message != GetCurrentStatementStartTimestamp())
+		return "...";
+	(void) traces_blank(statement_text, TEXT_BYTES, debug_query_string);
+	return statement_text;
 }
 
 /*
- * Does what stands behind EXECUTE give a secret to a prepared statement?  What is
- * given to one that is not there, or whose name is escaped, may be one.
- */
-static bool
-executes_known(const char *p)
-{
-	char		name[NAMEDATALEN] = {0};
-	bool		quoted;
-	const PreparedStatement *prepared;
-
-	p = skip_space(p);
-	if (pg_strncasecmp(p, "U&\"", 3) == 0)
-		return true;
-	quoted = *p == '"';
-	p += quoted ? 1 : 0;
-	for (size_t i = 0;; i++, p++)
-	{
-		if (quoted && strncmp(p, "\"\"", 2) == 0)
-			p++;
-		else if (quoted ? *p == '"' || *p == '\0' : *p != '$' && !traces_identifier_char(*p))
-			break;
-		if (i < sizeof(name) - 1)
-			name[i] = quoted ? *p : pg_tolower((unsigned char) *p);
-	}
-	prepared = FetchPreparedStatement(name, false);
-	if (prepared != NULL)
-		return calls_known_in_items(prepared->plansource->invalItems) ||
-			is_remembered(prepared->plansource->query_string) ||
-			traces_in(prepared->plansource->query_string);
-	if (quoted && *p == '"')
-		p++;
-	return *skip_space(p) == '(';
-}
-
-/*
- * Does a text execute a prepared statement that leads to a secret?  What it gives as
- * parameters is one before it is analyzed, too.  A text that has so many EXECUTEs that
- * asking takes long may.
- */
-static bool
-executes(const char *text)
-{
-	static const char keyword[] = "execute";
-	const size_t length = strlen(keyword);
-	int			asked = 0;
-
-	if (!ever_tainted)
-		return false;
-	for (const char *p = strpbrk(text, "eE"); p != NULL; p = strpbrk(p + 1, "eE"))
-		if (pg_strncasecmp(p, keyword, length) == 0 &&
-			(p == text || !traces_identifier_char(p[-1])) &&
-			!traces_identifier_char(p[length]) &&
-			(++asked > EXECUTES_ASKED || executes_known(p + length)))
-			return true;
-	return false;
-}
-
-/*
- * Does a statement's text alone tell that it has a secret?
- */
-static bool
-text_tells(const char *text)
-{
-	return text != NULL &&
-		(strcmp(text, hidden_statement) == 0 || is_remembered(text) || executes(text) || traces_in(text));
-}
-
-/* ----------
- * Taint
- * ----------
- */
-
-static bool
-is_tainted(void)
-{
-	return ever_tainted && tainted_message == GetCurrentStatementStartTimestamp();
-}
-
-/*
- * No core file, no /proc/PID/mem for who is not root: for good, since memory is
- * not wiped when a statement ends.
+ * The client's message is ours: shows its shape.  If it was led to us and does not name
+ * us, so is the session.
  */
 static void
-forbid_dumps(void)
+claim_message(bool led, bool parsed)
+{
+	const TimestampTz message = GetCurrentStatementStartTimestamp();
+
+	session_is_ours |= led && debug_query_string != NULL && !names_us(debug_query_string);
+	if (our_message == message && (!parsed || parsed_message == message))
+		return;
+	our_message = message;
+	ever_ours = true;
+	if (parsed)
+		parsed_message = message;
+	if (debug_query_string != NULL && strcmp(shape(), debug_query_string) != 0)
+		pgstat_report_activity(STATE_RUNNING, shape());
+}
+
+/*
+ * For functions that get or make a secret, before they do.  From then on there is no
+ * core file, no ptrace() and no /proc/PID/mem but root's: what a secret was copied to
+ * may be there long after its statement ends.
+ */
+void
+hush_secret(void)
 {
 #ifdef PR_SET_DUMPABLE
 	static bool forbidden = false;
@@ -266,342 +146,260 @@ forbid_dumps(void)
 	if (!forbidden && !burn_dumpable)
 		forbidden = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
 #endif
-}
-
-static void
-taint(void)
-{
-	if (is_tainted())
-		return;
-	ever_tainted = true;
-	tainted_message = GetCurrentStatementStartTimestamp();
-	remember(debug_query_string);
-	forbid_dumps();
 	if (burn_redact != REDACT_OFF)
-		pgstat_report_activity(STATE_RUNNING, hidden_statement);
+	{
+		our_transaction = GetCurrentTransactionStartTimestamp();
+		claim_message(true, true);
+	}
 }
 
 /*
- * For functions that get or make a secret, before they do.
- */
-void
-hush_secret(void)
-{
-	taint();
-}
-
-/* ----------
- * Records
- * ----------
- */
-
-/*
- * May this record hold a secret?
- *
- * Where nothing runs, not even a transaction, the last message's taint does not count:
- * a session's end has nothing to hide.
+ * Does this lie in the server or in a library, and if ours is wanted, in ours?
  */
 static bool
-may_tell(const ErrorData *edata)
+is_constant(const char *address, bool ours)
 {
-	if (burn_redact == REDACT_STRICT)
-		return true;
-	if (is_tainted() && (debug_query_string != NULL || IsTransactionOrTransactionBlock()))
-		return true;
-	return text_tells(debug_query_string) ||
+	Dl_info		info;
+	Dl_info		own;
+
+	return address != NULL && dladdr(address, &info) != 0 &&
+		(!ours || (dladdr(withheld, &own) != 0 && info.dli_fbase == own.dli_fbase));
+}
+
+/*
+ * Was the record made in one of these files?  The list is ":file.c:file.c:".
+ */
+static bool
+is_from(const ErrorData *edata, const char *files)
+{
+	char		file[NAMEDATALEN];
+
+	snprintf(file, sizeof(file), ":%s:", edata->filename != NULL ? edata->filename : "");
+	return strstr(files, file) != NULL;
+}
+
+/*
+ * Does it show no values, whatever was running: the storage's, which an operator has to
+ * see, what stops the server, and ours?
+ */
+static bool
+is_harmless(const ErrorData *edata)
+{
+	return edata->elevel >= PANIC ||
+		(is_constant(edata->message_id, true) && strcmp(edata->message_id, "%s") != 0) ||
+		(edata->elevel >= ERROR &&
+		 is_from(edata, ":bufmgr.c:bufpage.c:md.c:slru.c:smgr.c:xlog.c:xloginsert.c:"));
+}
+
+/*
+ * Does a record's message show the client's text, which has been parsed?
+ */
+static bool
+shows_statement(const ErrorData *edata)
+{
+	const size_t length = debug_query_string != NULL ? strlen(debug_query_string) : 0;
+	const char *text = NULL;
+
+	if (length == 0 || (edata->elevel != LOG && edata->elevel != LOG_SERVER_ONLY))
+		return false;
+	if (is_from(edata, ":postgres.c:") && strlen(edata->message) >= length)
+		text = edata->message + strlen(edata->message) - length;
+	else if (is_from(edata, ":auto_explain.c:") && (text = strstr(edata->message, "Query Text: ")) != NULL)
+		text += strlen("Query Text: ");
+	return text != NULL && strncmp(text, debug_query_string, length) == 0;
+}
+
+/*
+ * What to log as the record's message: how long something took if it begins so, then
+ * the statement without its plan, blanked, if it has that, else the format, its %m filled in.
+ */
+static void
+compose_message(const ErrorData *edata)
+{
+	const char *format = edata->message_id;
+	const char *part;
+
+	message_text[0] = '\0';
+	if (!is_constant(format, false) || strcmp(format, "%s") == 0)
+		format = withheld;
+	else if (strncmp(format, "duration: ", 10) == 0 && strstr(format, " ms") != NULL &&
+			 (part = strpbrk(edata->message, "0123456789")) != NULL)
+	{
+		/* Its translation may not say "ms", and the statement may. */
+		snprintf(message_text, TEXT_BYTES, "duration: %.*s ms", (int) strspn(part, "0123456789."), part);
+		format = strstr(format, " ms") + 3;
+	}
+	else if (!in_error_recursion_trouble() && edata->domain != NULL)
+		format = dgettext(edata->domain, format);
+
+	if (shows_statement(edata))
+	{
+		strlcat(message_text, message_text[0] != '\0' ? "  statement: " : "statement: ", TEXT_BYTES);
+		(void) traces_blank(message_text + strlen(message_text),
+							TEXT_BYTES - strlen(message_text), debug_query_string);
+		return;
+	}
+	for (; (part = strstr(format, "%m")) != NULL; format = part + 2)
+	{
+		strlcat(message_text, format, Min(TEXT_BYTES, strlen(message_text) + (part - format) + 1));
+		strlcat(message_text, strerror(edata->saved_errno), TEXT_BYTES);
+	}
+	strlcat(message_text, format, TEXT_BYTES);
+}
+
+/*
+ * What to log as its detail: a deadlock's, which says who waits for whom, but not what
+ * they run; and a crash's, with the statement blanked.
+ */
+static char *
+compose_detail(const ErrorData *edata)
+{
+	const char *running = _("Failed process was running: %s");
+	const size_t length = strcspn(running, "%");
+
+	if (is_from(edata, ":deadlock.c:"))
+		return edata->detail;
+	if (MyProcPid != PostmasterPid || edata->detail == NULL ||
+		strncmp(edata->detail, running, length) != 0)
+		return NULL;
+	strlcpy(statement_text, running, length + 1);
+	(void) traces_blank(statement_text + length, TEXT_BYTES - length, edata->detail + length);
+	return statement_text;
+}
+
+/*
+ * Is the record ours?  Where nothing runs, not even a transaction, there is nothing to
+ * hide, a session's end, say; but for what its memory keeps.
+ */
+static bool
+is_ours_to_log(const ErrorData *edata)
+{
+	return (is_ours() &&
+			(debug_query_string != NULL || IsTransactionOrTransactionBlock() || is_from(edata, ":mcxt.c:"))) ||
+		names_us(debug_query_string) ||
 		traces_in(edata->message) || traces_in(edata->detail) || traces_in(edata->detail_log) ||
 		traces_in(edata->hint) || traces_in(edata->context) || traces_in(edata->internalquery);
 }
 
 /*
- * Logs a record that says nothing, with the same severity and SQLSTATE, in place
- * of one that may tell, and turns that one off for the log.  The client still gets
- * it.
+ * Logs a record that is ours without its values.  The client still gets it whole.
  *
- * The record is changed, emitted again, and changed back, rather than another
- * one raised: that needs no memory and no place on the stack of errors, it cannot
- * fail for want of either, and whatever log_min_messages let through is let
- * through again, FATAL and PANIC too.  Hooks that were there before see only the
- * record that says nothing.  If logging it fails, the server gives up this record
- * for the new error.  Being emitted one deeper, it is not translated.
+ * The record is changed, emitted again, and changed back, rather than another one
+ * raised: that cannot fail for want of memory or of a place on the stack of errors, and
+ * what log_min_messages let through is let through again.  Hooks that were there before
+ * see only the record without values.
  */
 static void
 emit_log(ErrorData *edata)
 {
 	int			saved_errno = errno;
 
-	if (burn_redact == REDACT_OFF || edata->message == redacted_message || !may_tell(edata))
+	if (burn_redact == REDACT_OFF || edata->message == message_text || !is_ours_to_log(edata))
 	{
 		if (previous_emit_log)
 			previous_emit_log(edata);
 	}
 	else
 	{
-		ErrorData	whole = *edata;
+		const ErrorData whole = *edata;
+		const char *statement = debug_query_string;
 
-		/*
-		 * Where that is known before anything else, it may fail before anything
-		 * else, and pg_stat_activity would keep showing it.
-		 */
-		if (text_tells(debug_query_string))
-			taint();
+		/* It may fail before anything else, and pg_stat_activity would keep showing it. */
+		if (is_ours() || names_us(statement))
+			claim_message(false, false);
 
-		edata->message = redacted_message;
-		edata->message_id = redacted_message;
-		edata->detail = edata->detail_log = edata->hint = edata->context = NULL;
-		edata->internalquery = NULL;
+		if (is_harmless(edata) || MyProcPid == PostmasterPid)
+			strlcpy(message_text, edata->message, TEXT_BYTES);
+		else
+			compose_message(edata);
+		if (!is_harmless(edata))
+		{
+			edata->detail = compose_detail(edata);
+			edata->hint = NULL;
+		}
+		edata->message = message_text;
+		edata->detail_log = edata->context = edata->internalquery = NULL;
 		edata->cursorpos = edata->internalpos = 0;
-		edata->hide_stmt = edata->hide_ctx = true;
+		edata->hide_ctx = true;
 		edata->output_to_client = false;
+		if (statement != NULL)
+			debug_query_string = shape();
 		EmitErrorReport();
 
+		debug_query_string = statement;
 		*edata = whole;
 		edata->output_to_server = false;
 	}
 	errno = saved_errno;
 }
 
-/* ----------
- * Statements
- * ----------
- */
-
-/*
- * Did the client send more with it?  All of what it sent is shown while the first
- * statement runs.
- */
-static bool
-has_company(const Query *query, const char *text)
+static void
+watch(const char *text)
 {
-	const char *behind;
-
-	if (query->stmt_location > 0)
-		return true;
-	if (query->stmt_len == 0)
-		return false;
-	behind = text + query->stmt_len;
-	while (*behind == ';' || *behind == ' ' || *behind == '\n')
-		behind++;
-	return *behind != '\0';
-}
-
-/*
- * Does a statement's text tell?  The client's message is asked once, however many
- * statements it has.
- */
-static bool
-source_tells(const char *text)
-{
-	static TimestampTz asked = 0;
-	static bool told;
-
-	if (is_tainted())
-		return true;
-	if (text != debug_query_string)
-		return text_tells(text);
-	if (asked != GetCurrentStatementStartTimestamp())
-	{
-		asked = GetCurrentStatementStartTimestamp();
-		told = text_tells(text);
-	}
-	return told;
-}
-
-/*
- * Everybody's every statement but BEGIN and its like comes here.  So most that cannot
- * call us are told without walking their trees: a call has a parenthesis; by an operator
- * or a cast, a literal, a parameter or what such names are made of.  (What else calls
- * us, its plan shows.)
- */
-static bool
-is_secret(const Query *query, const char *text)
-{
-	if (query->utilityStmt != NULL)
-		return calls_in_query(query) || source_tells(text);
-	return strpbrk(text, "('$~!@#^&|`?:") != NULL &&
-		(calls_in_query(query) || (has_company(query, text) && source_tells(text)));
-}
-
-/*
- * Does a statement call us by what came into it after it was analyzed, from views?
- * Planning it may fail.
- */
-static bool
-calls_in_views(const Query *query)
-{
-	ListCell   *cell;
-
-	foreach(cell, query->rtable)
-		if (lfirst_node(RangeTblEntry, cell)->rtekind == RTE_SUBQUERY)
-			return calls_in_query(query);
-	return false;
-}
-
-static pg_noinline void
-watch_query(ParseState *pstate, Query *query, JumbleStateArgument jstate)
-{
-	bool		secret = burn_redact == REDACT_STRICT;
-
-	if (!secret && (burn_redact != REDACT_OFF || burn_require_parameters))
-		secret = is_secret(query, pstate->p_sourcetext);
-	if (secret)
-	{
-		taint();
-		if (pstate->p_sourcetext != debug_query_string)
-			remember(pstate->p_sourcetext);
-		if (burn_require_parameters)
-			literals_refuse(query);
-	}
-
-	/* Nor may it be stored while its constants still have their places. */
-	secret = burn_redact != REDACT_OFF &&
-		(secret || (query->utilityStmt != NULL && is_tainted()));
-	if (secret)
-		query->queryId = 0;
-	if (previous_post_parse_analyze)
-		previous_post_parse_analyze(pstate, query, jstate);
-	if (secret)
-		query->queryId = 0;
+	if (burn_redact != REDACT_OFF && (is_ours() || (values_named && names_us(text))))
+		claim_message(false, true);
 }
 
 static void
 post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
 {
-	if (query->utilityStmt == NULL || !IsA(query->utilityStmt, TransactionStmt) ||
-		burn_redact == REDACT_STRICT || has_company(query, pstate->p_sourcetext))
-		watch_query(pstate, query, jstate);
-	else if (previous_post_parse_analyze)
-		previous_post_parse_analyze(pstate, query, jstate);
-}
+	const char *text = pstate->p_sourcetext;
+	bool		named = burn_redact != REDACT_OFF &&
+		(query->utilityStmt == NULL || !IsA(query->utilityStmt, TransactionStmt)) && names_us(text);
+	bool		unidentified = false;
 
-static PlannedStmt *
-plan(Query *query, const char *text, int options, ParamListInfo parameters
-	 PLANNER_PARAMETER)
-{
-	PlannedStmt *planned;
-
-	if (calls_in_views(query))
-		taint();
-	if (burn_require_parameters)
-		literals_refuse(query);
-	if (previous_planner)
-		planned = previous_planner(query, text, options, parameters PLANNER_ARGUMENT);
-	else
-		planned = standard_planner(query, text, options, parameters PLANNER_ARGUMENT);
-	if (calls_in_plan(planned))
-		taint();
-	return planned;
-}
-
-/*
- * A plan may list no function where the client's message has one: a call that was
- * planned away, or what a parallel worker runs.
- */
-static void
-taint_by_plan(const QueryDesc *query)
-{
-	if (!is_tainted() &&
-		(burn_redact == REDACT_STRICT || calls_in_plan(query->plannedstmt) ||
-		 ((ever_tainted || IsParallelWorker()) && debug_query_string != NULL &&
-		  source_tells(debug_query_string))))
-		taint();
-}
-
-/*
- * A portal that has its whole result keeps it for those who fetch it in parts.  For
- * each part pg_stat_activity shows its text, and no hook is called any more.
- */
-static void
-hide_portal(void)
-{
-	if (burn_redact == REDACT_OFF || !is_tainted() || ActivePortal == NULL)
-		return;
-	switch (ActivePortal->strategy)
+	if (named || (burn_redact != REDACT_OFF && is_ours()))
 	{
-		case PORTAL_ONE_RETURNING:
-		case PORTAL_ONE_MOD_WITH:
-		case PORTAL_UTIL_SELECT:
-
-			/* Another's text must be as long as its place in it says. */
-			if (list_length(ActivePortal->stmts) == 1)
-				ActivePortal->sourceText = hidden_statement;
-			break;
-		default:
-			break;
+		session_is_ours |= named && query->utilityStmt != NULL && IsA(query->utilityStmt, PrepareStmt);
+		claim_message(named, true);
+		unidentified = traces_blank(statement_text, TEXT_BYTES, text);
+		values_named |= named && unidentified;
 	}
+
+	/* Nor may it be stored while its constants still have their places. */
+	if (unidentified)
+		query->queryId = 0;
+	if (previous_post_parse_analyze)
+		previous_post_parse_analyze(pstate, query, jstate);
+	if (unidentified)
+		query->queryId = 0;
 }
 
+/*
+ * A portal goes on after its first part, and pg_cursors shows it.  One that has its whole
+ * result keeps it: for each part pg_stat_activity shows its text, and no hook is called any
+ * more.  (Another's text must be as long as its place in it says.)
+ */
 static void
-executor_start(QueryDesc *query, int eflags)
+blank_portal(Portal portal)
 {
-	taint_by_plan(query);
-	if (previous_executor_start)
-		previous_executor_start(query, eflags);
-	else
-		standard_ExecutorStart(query, eflags);
+	if (burn_redact == REDACT_OFF || !is_ours() || !PortalIsValid(portal) ||
+		portal->strategy == PORTAL_MULTI_QUERY || list_length(portal->stmts) != 1)
+		return;
+	(void) traces_blank(statement_text, TEXT_BYTES, portal->sourceText);
+	if (strcmp(portal->sourceText, statement_text) != 0)
+		portal->sourceText = MemoryContextStrdup(portal->portalContext, statement_text);
 }
 
 static void
 executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMETER)
 {
-	taint_by_plan(query);
+	watch(query->sourceText);
 
-	/* Workers know of what they run for by its text. */
-	if (query->plannedstmt->parallelModeNeeded && burn_redact != REDACT_OFF && is_tainted())
-		query->estate->es_sourceText = hidden_statement;
+	if (query->plannedstmt->parallelModeNeeded && burn_redact != REDACT_OFF && is_ours())
+	{
+		char	   *text = MemoryContextAlloc(query->estate->es_query_cxt, TEXT_BYTES);
+
+		strlcpy(text, WORKERS_TEXT, TEXT_BYTES);
+		(void) traces_blank(text + strlen(text), TEXT_BYTES - strlen(text), query->sourceText);
+		query->estate->es_sourceText = text;
+	}
 
 	if (previous_executor_run)
 		previous_executor_run(query, direction, count RUN_ARGUMENT);
 	else
 		standard_ExecutorRun(query, direction, count RUN_ARGUMENT);
-	hide_portal();
-}
-
-/*
- * A cursor may be closed in a later message than it was fetched from.  By then there
- * may be nothing to read catalogs with.
- */
-static void
-executor_end(QueryDesc *query)
-{
-	if (burn_redact == REDACT_STRICT || calls_known_in_items(query->plannedstmt->invalItems))
-		taint();
-	if (previous_executor_end)
-		previous_executor_end(query);
-	else
-		standard_ExecutorEnd(query);
-}
-
-static void
-run_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
-			ProcessUtilityContext context, ParamListInfo parameters,
-			QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
-{
-	if (previous_process_utility)
-		previous_process_utility(statement, text, read_only_tree, context, parameters,
-								 environment, receiver, completion);
-	else
-		standard_ProcessUtility(statement, text, read_only_tree, context, parameters,
-								environment, receiver, completion);
-}
-
-/*
- * For utility statements other than BEGIN and its like
- */
-static pg_noinline void
-watch_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
-			  ProcessUtilityContext context, ParamListInfo parameters,
-			  QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
-{
-	bool		secret = calls_in_utility(statement->utilityStmt) || source_tells(text);
-
-	if (secret || burn_redact == REDACT_STRICT)
-		taint();
-	if (secret && burn_require_parameters)
-		literals_refuse_executed(statement->utilityStmt, text);
-	run_utility(statement, text, read_only_tree, context, parameters,
-				environment, receiver, completion);
-	hide_portal();
+	blank_portal(ActivePortal);
 }
 
 static void
@@ -609,30 +407,18 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo parameters,
 				QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
-	if (IsA(statement->utilityStmt, TransactionStmt) && burn_redact != REDACT_STRICT)
-		run_utility(statement, text, read_only_tree, context, parameters,
-					environment, receiver, completion);
+	watch(text);
+	if (previous_process_utility)
+		previous_process_utility(statement, text, read_only_tree, context, parameters,
+								 environment, receiver, completion);
 	else
-		watch_utility(statement, text, read_only_tree, context, parameters,
-					  environment, receiver, completion);
+		standard_ProcessUtility(statement, text, read_only_tree, context, parameters,
+								environment, receiver, completion);
+	blank_portal(ActivePortal);
+	if (IsA(statement->utilityStmt, DeclareCursorStmt))
+		blank_portal(GetPortalByName(((DeclareCursorStmt *) statement->utilityStmt)->portalname));
 }
 
-/*
- * A function in SQL that is inlined is neither analyzed nor planned by itself: its
- * literals would be seen by nobody.  So keeps those that call us from being inlined,
- * which asking for their entry and exit does.
- */
-static bool
-needs_function_manager(Oid function)
-{
-	if (previous_needs_function_manager && previous_needs_function_manager(function))
-		return true;
-	return burn_require_parameters && calls_in_function(function);
-}
-
-/*
- * For _PG_init().
- */
 void
 hush_start(void)
 {
@@ -640,16 +426,8 @@ hush_start(void)
 	emit_log_hook = emit_log;
 	previous_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = post_parse_analyze;
-	previous_planner = planner_hook;
-	planner_hook = plan;
-	previous_executor_start = ExecutorStart_hook;
-	ExecutorStart_hook = executor_start;
 	previous_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = executor_run;
-	previous_executor_end = ExecutorEnd_hook;
-	ExecutorEnd_hook = executor_end;
-	previous_needs_function_manager = needs_fmgr_hook;
-	needs_fmgr_hook = needs_function_manager;
 	previous_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 }

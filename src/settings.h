@@ -21,12 +21,11 @@ extern char *burn_notify_channel;	/* '' for none */
 typedef enum BurnRedact
 {
 	REDACT_OFF,
-	REDACT_ON,					/* what may hold a secret of burn_note's */
-	REDACT_STRICT				/* everything */
+	REDACT_ON,					/* what may show a secret of burn_note's */
+	REDACT_QUIET				/* everything */
 } BurnRedact;
 
 extern int	burn_redact;		/* a BurnRedact */
-extern bool burn_require_parameters;
 extern bool burn_dumpable;
 
 /* Where the library is preloaded: */

@@ -1,14 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * traces.h
- *	  Whether a text names burn_note's functions or shows a token.
+ *	  What a text tells, and its shape without its values.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef BURN_TRACES_H
 #define BURN_TRACES_H
 
-extern bool traces_identifier_char(char c);
+#include <stdbool.h>
+#include <stddef.h>
+
 extern bool traces_in(const char *text);
+extern bool traces_blank(char *out, size_t size, const char *text);
 
 #endif							/* BURN_TRACES_H */

@@ -90,7 +90,6 @@ SKIP:
 	is(scalar @tokens, $run{python}, 'each_readme_python_block_prints_a_token');
 	is($node->safe_psql('app', <<~SQL), "the wifi password\nNULL",
 		\\pset null NULL
-		SET burn_note.require_parameters = off;
 		SELECT burn_read('$_');
 		SELECT burn_read('$_');
 		SQL

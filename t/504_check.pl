@@ -133,8 +133,29 @@ harmless("ALTER ROLE web SET $_", 'ALTER ROLE web RESET ALL')
 is(found($node, "$silent; ALTER ROLE web SET debug_print_plan = 'FALSE'; ALTER ROLE web SET log_statement = 'NONE'"), '',
 	'settings_as_somebody_typed_them');
 $node->safe_psql('postgres', 'ALTER ROLE web RESET ALL');
-is(found($node, 'SET burn_note.redact = strict'), '', 'strict_is_redaction_too');
+is(found($node, 'SET burn_note.redact = quiet'), '', 'quiet_is_redaction_too');
 weakens('core files', 'SET burn_note.dumpable = on', '', 'burn_note.dumpable = on');
+
+# Wrappers: functions of this database, other extensions' too
+
+my $by_body = 'CREATE FUNCTION by_body(n text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN public.Burn_Create(n); END$$';
+weakens('wrappers', $by_body, 'DROP FUNCTION by_body', 'called by functions of this database: by_body\(text\)');
+weakens('wrappers', 'CREATE FUNCTION by_tree(t text) RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT burn_read(t); END',
+	'DROP FUNCTION by_tree', ': by_tree\(text\)');
+weakens('wrappers', q(CREATE PROCEDURE of_bytes(n bytea) LANGUAGE plpgsql AS 'BEGIN PERFORM burn_create_bytes(n); END'),
+	'DROP PROCEDURE of_bytes', ': of_bytes\(bytea\)');
+$node->safe_psql('postgres', 'CREATE EXTENSION pg_stat_statements');
+weakens('wrappers', "$by_body; ALTER EXTENSION pg_stat_statements ADD FUNCTION by_body",
+	'DROP EXTENSION pg_stat_statements', ': by_body\(text\)');
+harmless(q(CREATE FUNCTION by_rate() RETURNS text LANGUAGE sql AS 'SELECT ''burn_rate, burn_created_at, my_burn_read'''), 'DROP FUNCTION by_rate()');
+weakens('wrappers', "$by_body; ALTER ROLE web SET burn_note.redact = quiet", 'ALTER ROLE web RESET ALL; DROP FUNCTION by_body', ': by_body\(text\)');
+$node->safe_psql('postgres', "$by_body; ALTER DATABASE postgres SET burn_note.redact = 'QUIET'");
+is(found($node, ''), '', 'wrappers_where_the_database_is_quiet');
+weakens('wrappers', 'ALTER ROLE web SET burn_note.redact = on', 'ALTER ROLE web RESET ALL', ': by_body\(text\)');
+weakens('wrappers', 'SET burn_note.redact = on', '', ': by_body\(text\)');
+$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET ALL');
+like(found($node, '', role => 'nobody'), qr/\Awrappers: /, 'which_everybody_may_see');
+is(found($node, 'DROP FUNCTION by_body'), '', 'wrappers_that_are_gone');
 
 # Network. No machine has the address 192.0.2.1: the server warns of it, and starts.
 

@@ -10,7 +10,7 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(query execute parse bind_parameters run flush sync);
+our @EXPORT_OK = qw(query execute parse bind_parameters run flush sync call_function);
 
 # A session of that role, or of the one that runs the tests.
 sub new
@@ -66,6 +66,13 @@ sub run
 {
 	my ($rows) = @_;
 	return message('E', "\0" . pack('N', $rows // 0));
+}
+
+# By its OID, the arguments as text; without a Sync
+sub call_function
+{
+	my ($function, @arguments) = @_;
+	return message('F', pack('Nnn(N/a)' . @arguments . 'n', $function, 0, scalar @arguments, @arguments, 0));
 }
 
 sub sync
