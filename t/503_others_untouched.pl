@@ -14,7 +14,6 @@ use BurnNote;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $workload = <<~'SQL';
 	SET client_min_messages = debug1;
@@ -124,11 +123,7 @@ sub logs_of
 	foreach my $format ('log', 'csv', 'json')
 	{
 		# the last record of its start; its collector may be behind
-		for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-		{
-			last if slurp_file("$log.$format") =~ /ready to accept connections/;
-			usleep(100_000);
-		}
+		wait_until(sub { slurp_file("$log.$format") =~ /ready to accept connections/ }, "$format has the start");
 		$begin{$format} = -s "$log.$format";
 	}
 

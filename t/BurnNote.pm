@@ -15,13 +15,14 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
+use Wire;
 
 our @EXPORT = qw(
   NOTE FIRST_READER SECOND_READER
   burn_node no_fuse_missing available
   create burn status receipts rows
   burn_fails burned_in_vain reads_once
-  kill_backend crash wait_until_it_accepts
+  kill_backend crash wait_until wait_until_it_accepts
 );
 
 use constant {
@@ -168,10 +169,10 @@ sub library
 sub kill_backend
 {
 	my ($node, $pid) = @_;
-	my $log_end = -s $node->logfile;
+	my $witness = Wire->new($node);
 
 	kill 'KILL', $pid;
-	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $log_end);
+	$witness->answer;    # which the crash takes along
 	wait_until_it_accepts($node);
 	return;
 }
@@ -182,12 +183,21 @@ sub wait_until_it_accepts
 {
 	my ($node) = @_;
 
+	wait_until(sub { IPC::Run::run([ 'pg_isready', '-h', $node->host, '-p', $node->port ], '>', \my $said) },
+		'the server accepts connections');
+	return;
+}
+
+sub wait_until
+{
+	my ($condition, $what) = @_;
+
 	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 	{
-		return if IPC::Run::run([ 'pg_isready', '-h', $node->host, '-p', $node->port ], '>', \my $said);
+		return if $condition->();
 		usleep(100_000);
 	}
-	die 'the server does not accept connections';
+	die "never: $what";
 }
 
 # SIGKILL to the server, all of it, and start it again.
@@ -201,11 +211,7 @@ sub crash
 	my @pids = children($postmaster);
 	$node->kill9;
 	kill 'KILL', @pids;
-	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		last unless kill 0, $postmaster, @pids;
-		usleep(100_000);
-	}
+	wait_until(sub { !kill 0, $postmaster, @pids }, 'all of the server is gone');
 	$node->start;
 	return;
 }

@@ -185,13 +185,20 @@ sub columns
 	return \@columns;
 }
 
+sub answer_to
+{
+	my ($self, $messages) = @_;
+
+	$self->send($messages);
+	return $self->answer;
+}
+
 # The first column of what a query answers; dies of an error
 sub ask
 {
 	my ($self, $sql, @parameters) = @_;
 
-	$self->send(@parameters ? execute('', $sql, @parameters) . sync() : query($sql));
-	my $answer = $self->answer;
+	my $answer = $self->answer_to(@parameters ? execute('', $sql, @parameters) . sync() : query($sql));
 	die $answer->{error} // 'the server has hung up' if defined $answer->{error} || $answer->{closed};
 	return map { $_->[0] } @{ $answer->{rows} };
 }
