@@ -1,5 +1,5 @@
--- What a careful application does without burn_note, and without encrypting:
--- the floor that DESIGN.md section 7 measures against.
+-- What a careful application does without burn_note, and without encrypting: the floor
+-- that burn_note is measured against in docs/operations.md, "What it costs".
 
 CREATE EXTENSION burn_note CASCADE;
 

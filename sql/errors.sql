@@ -1,4 +1,4 @@
--- every error that DESIGN.md's table names, by its SQLSTATE
+-- what is refused, by the SQLSTATEs of README.md's table
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS burn_note CASCADE;
 RESET client_min_messages;

@@ -12,8 +12,8 @@ burn_note.fuse as they lie in the heap page, in hex; and passphrase, its UTF-8 i
 where the note has one. --derive takes token and,
 for the seal, outcome, created_at, closed_at and client_ip.
 
-Written from DESIGN.md (sections 2, 4 and 5) and from the formats that src/token.h,
-src/seal.h and src/fuse.h state. XChaCha20-Poly1305 is libsodium's here too, through
+Written from the formats that src/token.h, src/seal.h and src/fuse.h state, not from their
+C; the reasons are in docs/architecture.md. XChaCha20-Poly1305 is libsodium's here too, through
 python3-nacl. Argon2id is libgcrypt's, written apart from libsodium's (which, like
 libargon2, descends from Argon2's reference code). Everything else is Python's own.
 """
