@@ -149,7 +149,7 @@ $count{ $_->[0] }++ foreach map { blocks($_) } @pages;
 is(join(' ', sort keys %count), ' conf python sh sql', 'no_page_has_a_block_of_another_kind');
 is($count{''}, 1, 'and_one_is_for_another_program: pg_cron');
 
-foreach my $page (@pages)
+foreach my $page (grep { blocks($_) } @pages)
 {
 	($database, $told, @tokens) = ('postgres', '');
 	$node = PostgreSQL::Test::Cluster->new($page =~ s/\W/_/gr);
