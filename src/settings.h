@@ -1,22 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * settings.h
- *	  The settings, which burn_note.c defines.
+ *	  The settings, as variables.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef BURN_SETTINGS_H
 #define BURN_SETTINGS_H
-
-extern int	burn_default_ttl;	/* seconds */
-extern int	burn_max_ttl;		/* seconds */
-extern int	burn_max_note_size; /* bytes */
-extern int	burn_max_attempts;
-extern int	burn_max_pending;	/* notes of a role, 0 for no limit */
-extern int	burn_receipt_retention; /* seconds, 0 keeps for ever */
-extern int	burn_shard;
-extern char *burn_actor;
-extern char *burn_notify_channel;	/* '' for none */
 
 typedef enum BurnRedact
 {
@@ -25,11 +15,25 @@ typedef enum BurnRedact
 	REDACT_QUIET				/* everything */
 } BurnRedact;
 
+/* Of the caller's session */
+extern int	burn_default_ttl;	/* seconds */
+extern int	burn_max_ttl;		/* seconds */
+extern int	burn_max_note_size; /* bytes */
+extern int	burn_max_attempts;	/* of a new note that has a passphrase */
+extern int	burn_max_pending;	/* notes of a role, 0 for no limit */
+extern char *burn_actor;		/* who reads; '' for the session's user */
+extern char *burn_notify_channel;	/* of receipts; '' for none */
 extern int	burn_redact;		/* a BurnRedact */
-extern bool burn_dumpable;
+extern bool burn_dumpable;		/* may a process that had a secret leave a core file? */
+extern int	burn_receipt_retention; /* seconds after the expiry, 0 keeps for ever */
 
-/* Where the library is preloaded: */
-extern int	burn_purge_interval;	/* seconds */
-extern char *burn_databases;
+/* Of the server */
+extern int	burn_shard;			/* in the tokens that it makes */
+
+/* Of the server, where the library is preloaded */
+extern int	burn_purge_interval;	/* seconds from one sweep of a database to the next */
+extern char *burn_databases;	/* the swept ones' names, '*' for all */
+
+extern void settings_define(void);
 
 #endif							/* BURN_SETTINGS_H */
