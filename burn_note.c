@@ -38,6 +38,7 @@
  * src/traces.c	which texts name these functions, and their shape without values
  * src/settings.c	the settings
  * src/shared.c	what lies in shared memory
+ * src/status.c	what has become of a note
  * src/stats.c	counters
  * src/check.c	what burn_check() cannot see by SQL
  * src/purge.c	finishing and expiring
@@ -71,6 +72,7 @@
 #include "src/settings.h"
 #include "src/shared.h"
 #include "src/stats.h"
+#include "src/status.h"
 #include "src/sweeper.h"
 
 PG_MODULE_MAGIC;
@@ -378,88 +380,46 @@ burn_status(PG_FUNCTION_ARGS)
 		CLOSED_AT, CLIENT_IP, PEER, ACTOR, SEAL, COLUMNS
 	};
 	Datum		values[COLUMNS] = {0};
-	bool		isnull[COLUMNS];
+	bool		isnull[COLUMNS] = {0};
 	TupleDesc	tupdesc;
 	BurnToken	token;
 	unsigned char id[NOTE_ID_BYTES];
-	TimestampTz expires;
-	BurnStore	store;
-	BurnNote	note;
-	BurnReceipt receipt = {0};
-	const char *state = "unknown";
-	bool		found;
+	BurnStatus	status;
+	const BurnReceipt *receipt = &status.receipt;
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	memset(isnull, true, sizeof(isnull));
 
 	get_any_token(fcinfo, &token);
 	token_to_receipt(&token, &token);
 	token_note_id(id, &token);
 	sodium_memzero(&token, sizeof(token));
-	expires = from_unix_milliseconds(note_id_expires(id));
+	status_look(&status, fcinfo->flinfo->fn_oid, id);
 
-	store_open(&store, fcinfo->flinfo->fn_oid, AccessShareLock);
-	found = note_find(&store, id, &note);
-	if (found)
-	{
-		bytea	   *header = DatumGetByteaPSlice(note_sealed(&note), 0, SEAL_HEADER_BYTES);
-		int			flags = seal_flags((unsigned char *) VARDATA_ANY(header),
-									   VARSIZE_ANY_EXHDR(header));
-
-		values[HAS_PASSPHRASE] = BoolGetDatum((flags & SEAL_HAS_PASSPHRASE) != 0);
-		isnull[HAS_PASSPHRASE] = flags < 0;
-
-		receipt.created_at = note.created_at;
-		if (fuse_is_lit(&note.fuse))
-			receipt_from_tombstone(&receipt, &note);
-		else if (note.fuse.state == FUSE_LIVE)
-		{
-			state = expires > GetCurrentTimestamp() ? "sealed" : "expired";
-			if (note.fuse.attempts_allowed > 0)
-			{
-				values[ATTEMPTS_LEFT] = Int32GetDatum(note.fuse.attempts_left);
-				isnull[ATTEMPTS_LEFT] = false;
-			}
-		}
-		note_release(&note);
-	}
-
-	/* The note first: its row and its receipt change in one commit. */
-	if (receipt.outcome == 0 && receipt_find(&store, id, &receipt))
-		found = true;
-	store_close(&store);
-
-	if (receipt.outcome != 0)
-	{
-		if (!fuse_is_outcome(receipt.outcome))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("receipt of burn note has an unknown outcome")));
-		state = fuse_state_name(receipt.outcome);
-		values[CLOSED_AT] = TimestampTzGetDatum(receipt.closed_at);
-		isnull[CLOSED_AT] = false;
-	}
-	values[STATE] = CStringGetTextDatum(state);
-	isnull[STATE] = false;
-	values[CREATED_AT] = TimestampTzGetDatum(receipt.created_at);
-	isnull[CREATED_AT] = !found;
-	values[EXPIRES_AT] = TimestampTzGetDatum(expires);
-	isnull[EXPIRES_AT] = false;
-	values[CLIENT_IP] = InetPGetDatum(receipt.witness.client_ip);
-	isnull[CLIENT_IP] = receipt.witness.client_ip == NULL;
-	values[PEER] = InetPGetDatum(receipt.witness.peer);
-	isnull[PEER] = receipt.witness.peer == NULL;
-	values[ACTOR] = PointerGetDatum(receipt.witness.actor);
-	isnull[ACTOR] = receipt.witness.actor == NULL;
-	if (receipt.has_seal)
+	values[STATE] = CStringGetTextDatum(status.state);
+	values[CREATED_AT] = TimestampTzGetDatum(receipt->created_at);
+	isnull[CREATED_AT] = !status.found;
+	values[EXPIRES_AT] = TimestampTzGetDatum(status.expires_at);
+	values[HAS_PASSPHRASE] = BoolGetDatum(status.has_passphrase > 0);
+	isnull[HAS_PASSPHRASE] = status.has_passphrase < 0;
+	values[ATTEMPTS_LEFT] = Int32GetDatum(status.attempts_left);
+	isnull[ATTEMPTS_LEFT] = status.attempts_left < 0;
+	values[CLOSED_AT] = TimestampTzGetDatum(receipt->closed_at);
+	isnull[CLOSED_AT] = receipt->outcome == 0;
+	values[CLIENT_IP] = InetPGetDatum(receipt->witness.client_ip);
+	isnull[CLIENT_IP] = receipt->witness.client_ip == NULL;
+	values[PEER] = InetPGetDatum(receipt->witness.peer);
+	isnull[PEER] = receipt->witness.peer == NULL;
+	values[ACTOR] = PointerGetDatum(receipt->witness.actor);
+	isnull[ACTOR] = receipt->witness.actor == NULL;
+	isnull[SEAL] = !receipt->has_seal;
+	if (receipt->has_seal)
 	{
 		bytea	   *seal = palloc(VARHDRSZ + SEAL_RECEIPT_BYTES);
 
 		SET_VARSIZE(seal, VARHDRSZ + SEAL_RECEIPT_BYTES);
-		memcpy(VARDATA(seal), receipt.seal, SEAL_RECEIPT_BYTES);
+		memcpy(VARDATA(seal), receipt->seal, SEAL_RECEIPT_BYTES);
 		values[SEAL] = PointerGetDatum(seal);
-		isnull[SEAL] = false;
 	}
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, isnull)));
