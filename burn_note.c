@@ -31,7 +31,8 @@
  * src/seal.c	sealing, opening, receipts' seals
  * src/fuse.c	the key half that a rollback cannot restore
  * src/standby.c	synchronous standbys
- * src/store.c	the tables
+ * src/store.c	notes, receipts and attempts as rows
+ * src/table.c	rows of tables, without SQL
  * src/witness.c	who, and from where
  * src/encoding.c	converting text without showing it
  * src/hush.c	keeping secrets out of logs, statistics views and core files

@@ -60,7 +60,7 @@ count_notes(Oid function, int64 *pending, int64 *pending_bytes, int64 *overdue)
 			*pending_bytes += toast_datum_size(note_sealed(&note));
 		}
 	}
-	notes_end(&scan);
+	scan_close(&scan);
 	store_close(&store);
 	sodium_memzero(&note, sizeof(note));
 }

@@ -11,7 +11,7 @@
  * that lock, because nobody gets a note by it.
  *
  * Other transactions' ends are waited for in two places, both bounded by
- * store_patience(): in wait_for_other(), for the row, and in receipt_insert().  Beside
+ * lock_patience(): in wait_for_other(), for the row, and in receipt_insert().  Beside
  * that there is what every statement waits for, locks on tables; hashes of passphrases,
  * whose holders wait for nobody; and synchronous standbys.
  *
@@ -396,17 +396,17 @@ open_note(Ending *e)
 /*
  * Another transaction has the row, its fuse not lit.  A reader has it for a
  * moment only, so look again soon.  But it may be a person's DELETE or SELECT
- * FOR UPDATE: give up after store_patience().
+ * FOR UPDATE: give up after lock_patience().
  */
 static void
 wait_for_other(TimestampTz since)
 {
-	if (!store_wait(since))
+	if (!lock_wait(since))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("could not obtain lock on burn note"),
 				 errdetail("Another transaction has locked its row for longer than %d ms. The note is not burned.",
-						   store_patience())));
+						   lock_patience())));
 }
 
 /*

@@ -108,7 +108,7 @@ end_listed(Purge *purge, BurnStore *store, const unsigned char *id)
 		end = end_note_found(store, &note, purge_time(purge));
 	else if (found && !note.busy)
 		found = false;			/* who was about to burn it gave up before */
-	notes_end(&scan);
+	scan_close(&scan);
 
 	if (found && end != END_DONE)
 		backlog_add(id);
@@ -143,7 +143,7 @@ end_expired(Purge *purge, BurnStore *store, int64 *tries)
 		else
 			purge->expired_done = true;
 	}
-	notes_end(&scan);
+	scan_close(&scan);
 	sodium_memzero(&note, sizeof(note));
 	return ended;
 }
@@ -184,7 +184,7 @@ end_lit(Purge *purge, BurnStore *store, int64 *tries)
 			}
 		}
 	}
-	notes_end(&scan);
+	scan_close(&scan);
 	sodium_memzero(&note, sizeof(note));
 	return ended;
 }

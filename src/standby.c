@@ -96,8 +96,8 @@ require_flush(void)
 
 	XLogFlush(lsn);
 	while (!have_flushed(lsn) && are_defined())
-		if (!store_wait(since))
-			report_missing(psprintf("They have not answered for %d ms.", store_patience()));
+		if (!lock_wait(since))
+			report_missing(psprintf("They have not answered for %d ms.", lock_patience()));
 }
 
 /*

@@ -1,30 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * store.h
- *	  The tables burn_note, burn_receipt and burn_attempt, reached without SQL.
+ *	  Notes, receipts and attempts, as rows of their tables.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef BURN_STORE_H
 #define BURN_STORE_H
 
-#include "access/genam.h"
-#include "access/tableam.h"
-#include "executor/tuptable.h"
-#include "utils/rel.h"
-#include "utils/snapshot.h"
-
 #include "src/fuse.h"
+#include "src/table.h"
 #include "src/token.h"
 #include "src/witness.h"
-
-/* One of the extension's tables, opened for one call. */
-typedef struct BurnTable
-{
-	Relation	heap;
-	Relation	key;			/* its index on id */
-	bool		plain;			/* see is_plain() */
-} BurnTable;
 
 typedef struct BurnStore
 {
@@ -58,13 +45,6 @@ typedef struct BurnReceipt
 	unsigned char seal[SEAL_RECEIPT_BYTES];
 } BurnReceipt;
 
-typedef enum BurnDelete
-{
-	DELETE_DONE,
-	DELETE_BUSY,				/* another transaction has it, look again */
-	DELETE_GONE					/* somebody else's delete has committed */
-} BurnDelete;
-
 typedef enum BurnReceiptLook
 {
 	RECEIPT_ABSENT,
@@ -72,21 +52,8 @@ typedef enum BurnReceiptLook
 	RECEIPT_COMING				/* another transaction is inserting it */
 } BurnReceiptLook;
 
-/* A scan over rows, for one note or for many. */
-typedef struct BurnScan
-{
-	SnapshotData snapshot;
-	IndexScanDesc index_scan;	/* or */
-	TableScanDesc table_scan;
-	bool		in_range;		/* of ids, in their order? */
-	bool		with_coming;	/* also rows that are being inserted? */
-	TupleTableSlot *slot;
-} BurnScan;
-
 extern void store_open(BurnStore *store, Oid function, LOCKMODE lockmode);
 extern void store_close(BurnStore *store);
-extern int	store_patience(void);
-extern bool store_wait(TimestampTz since);
 
 extern void note_insert(BurnStore *store, const unsigned char *id,
 						TimestampTz created_at, const BurnFuse *fuse,
@@ -104,7 +71,6 @@ extern void notes_between(BurnScan *scan, BurnStore *store, const unsigned char 
 						  const unsigned char *bound);
 extern void notes_all(BurnScan *scan, BurnStore *store, BlockNumber from, bool with_coming);
 extern bool notes_next(BurnScan *scan, BurnNote *note);
-extern void notes_end(BurnScan *scan);
 extern bool notes_first(BurnStore *store, unsigned char *id);
 
 extern void receipt_insert(BurnStore *store, const BurnReceipt *receipt);
