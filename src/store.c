@@ -566,6 +566,10 @@ receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt)
 		const Datum *values = slot->tts_values;
 		const bool *isnull = slot->tts_isnull;
 
+		if (!row_fits(slot, &receipt_shape))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("receipt of burn note is damaged: its columns do not fit")));
 		slot_getallattrs(slot);
 		memset(receipt, 0, sizeof(*receipt));
 		memcpy(receipt->id, id, NOTE_ID_BYTES);

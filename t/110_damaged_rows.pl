@@ -1,7 +1,8 @@
 # A row of burn_note that was damaged on disk opens nothing and burns nothing. Some
 # hundreds of notes get one byte of their row changed while the server is stopped, without
 # checksums; then each is looked at, read, revoked or swept. The server must never stop,
-# no call may hang, and where no note was opened the row must lie there as it did.
+# no call may hang, and where no note was opened the row must lie there as it did. Receipts
+# are looked at, too.
 #
 # What PostgreSQL survives for no table is left alone: the page's header and line pointers,
 # and the tuple header's transaction ids and flags.
@@ -34,6 +35,7 @@ use constant {
 	SEALED_HEADER => 96,
 	SEALED_FLAGS => 97,
 	SEALED_BODY => 100,
+	RECEIPT_LENGTHS => [ 57, 64, 73 ],    # of client_ip, actor and seal
 	SHORT_ROW => 244,    # the length of one with a short note
 	TOAST_VALUE => 102,
 	TOAST_TABLE => 106,
@@ -162,7 +164,8 @@ my %make = (
 	passphrase => [ '', "burn_create('note ' || i, NULL, '${\PASSPHRASE}')", "'note ' || i", SHORT_ROW ],
 	expired => [ '', "burn_create('note ' || i, interval '1 ms')", "'note ' || i", SHORT_ROW ],
 	expired_toasted => [ '', "burn_create(repeat('note ' || i, 1000), interval '1 ms')", "repeat('note ' || i, 1000)", TOASTED_ROW ],
-	lit => [ '', "burn_create('note ' || i)", "'note ' || i", SHORT_ROW ]);
+	lit => [ '', "burn_create('note ' || i)", "'note ' || i", SHORT_ROW ],
+	read => [ '', "burn_create('note ' || i)", "'note ' || i", SHORT_ROW ]);
 
 sub make_and_damage
 {
@@ -184,12 +187,15 @@ sub make_and_damage
 	$node->safe_psql('postgres',
 		join '', map { "BEGIN; SELECT burn_read('$_->{token}', '192.0.2.7'); ROLLBACK;\n" } @{ $by_kind{lit} // [] });
 
+	$node->safe_psql('postgres', join '', map { "SELECT burn_read('$_->{token}', '192.0.2.7');\n" } @{ $by_kind{read} // [] });
+
+	my $table = $by_kind{read} ? 'burn_receipt' : 'burn_note';
 	my $tokens = join ',', map { $_->{token} } @of;
 	my %place = map { /^(\w\S+)\|\((\d+),(\d+)\)$/ ? ($1 => [ $2, $3 ]) : () } split /\n/, $node->safe_psql('postgres',
-		"SELECT token, n.ctid FROM unnest('{$tokens}'::text[]) AS token JOIN burn_note AS n ON id = burn_note_id(token)");
+		"SELECT token, n.ctid FROM unnest('{$tokens}'::text[]) AS token JOIN $table AS n ON id = burn_note_id(token)");
 	is(scalar keys %place, scalar @of, 'each note has a row');
 
-	my $file = file_of('burn_note');
+	my $file = file_of($table);
 	$node->stop;
 	my $content = slurp_file($file);
 	foreach my $case (@of)
@@ -340,6 +346,14 @@ ask_each('status', 'a_healthy_row_is_swept_and_a_damaged_one_is_an_error',
 is(changed_rows(grep { $_->{status} eq 'XX001' } @expired), '', 'and_its_row_stays');
 is($node->safe_psql('postgres', "SELECT count(*) FROM burn_receipt WHERE outcome = 'e'"), $purged, 'each note that was swept has a receipt');
 like(slurp_file($node->logfile, $log_end), qr/WARNING:  .*damaged/, 'and a warning');
+
+# Receipts, whose columns say how long they are
+@cases = ();
+damage('read', [ NATTS, HOFF, NULLS, @{ +RECEIPT_LENGTHS } ], \@each_bit);
+my @read = @cases;
+make_and_damage(@read);
+ask_each('status', 'a_damaged_receipt_is_shown_or_an_error',
+	"SELECT state FROM burn_status('%s')", sub { $_[0]{status} =~ /^(XX001|read)$/ }, @read);
 
 # An index that leads to another note's row
 my @tokens = map { create($node, "'misled $_'") } 1 .. 2;
