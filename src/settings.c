@@ -63,8 +63,8 @@ check_notify_channel(char **newval, void **extra, GucSource source)
 	return check_length(*newval, NAMEDATALEN - 1);
 }
 
-void
-settings_define(void)
+static void
+define_notes(void)
 {
 	DefineCustomIntVariable("burn_note.default_ttl",
 							"How long a note lives where burn_create() is not told.",
@@ -131,19 +131,6 @@ settings_define(void)
 							NULL,
 							NULL);
 
-	DefineCustomIntVariable("burn_note.receipt_retention",
-							"How long after its note's expiry burn_purge() keeps a receipt.",
-							"0 keeps receipts for ever.",
-							&burn_receipt_retention,
-							365 * DAY,
-							0,
-							INT_MAX,
-							PGC_SUSET,
-							GUC_UNIT_S,
-							NULL,
-							NULL,
-							NULL);
-
 	DefineCustomIntVariable("burn_note.shard",
 							"Number of this server, written into every token that it makes.",
 							"A router can send a token to the server that made it.",
@@ -153,6 +140,23 @@ settings_define(void)
 							UINT8_MAX,
 							PGC_SIGHUP,
 							0,
+							NULL,
+							NULL,
+							NULL);
+}
+
+static void
+define_receipts(void)
+{
+	DefineCustomIntVariable("burn_note.receipt_retention",
+							"How long after its note's expiry burn_purge() keeps a receipt.",
+							"0 keeps receipts for ever.",
+							&burn_receipt_retention,
+							365 * DAY,
+							0,
+							INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_S,
 							NULL,
 							NULL,
 							NULL);
@@ -178,7 +182,11 @@ settings_define(void)
 							   check_notify_channel,
 							   NULL,
 							   NULL);
+}
 
+static void
+define_secrecy(void)
+{
 	DefineCustomEnumVariable("burn_note.redact",
 							 "Writes statements that may show a note, a token or a passphrase down without their values.",
 							 "\"quiet\" does so with everything that the role's sessions run.",
@@ -201,34 +209,47 @@ settings_define(void)
 							 NULL,
 							 NULL,
 							 NULL);
+}
 
-	/* The sweeper's, which only a preloaded library has. */
+/*
+ * The sweeper's, which only a preloaded library has.
+ */
+static void
+define_sweeping(void)
+{
+	DefineCustomIntVariable("burn_note.purge_interval",
+							"The pause between two sweeps of a database.",
+							"A sweep finishes rolled-back burns, ends expired notes and removes old receipts.",
+							&burn_purge_interval,
+							10,
+							1,
+							DAY,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomStringVariable("burn_note.databases",
+							   "The databases that are swept: their names, separated by commas.",
+							   "\"*\" stands for every one that has the extension, empty for none.",
+							   &burn_databases,
+							   "*",
+							   PGC_POSTMASTER,
+							   GUC_LIST_INPUT,
+							   sweeper_check_databases,
+							   NULL,
+							   NULL);
+}
+
+void
+settings_define(void)
+{
+	define_notes();
+	define_receipts();
+	define_secrecy();
 	if (process_shared_preload_libraries_in_progress)
-	{
-		DefineCustomIntVariable("burn_note.purge_interval",
-								"The pause between two sweeps of a database.",
-								"A sweep finishes rolled-back burns, ends expired notes and removes old receipts.",
-								&burn_purge_interval,
-								10,
-								1,
-								DAY,
-								PGC_SIGHUP,
-								GUC_UNIT_S,
-								NULL,
-								NULL,
-								NULL);
-
-		DefineCustomStringVariable("burn_note.databases",
-								   "The databases that are swept: their names, separated by commas.",
-								   "\"*\" stands for every one that has the extension, empty for none.",
-								   &burn_databases,
-								   "*",
-								   PGC_POSTMASTER,
-								   GUC_LIST_INPUT,
-								   sweeper_check_databases,
-								   NULL,
-								   NULL);
-	}
+		define_sweeping();
 
 	MarkGUCPrefixReserved("burn_note");
 }
