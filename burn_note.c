@@ -23,10 +23,13 @@
  * wait for another transaction's end is bounded (see wait_for_other in end.c).
  * Passphrases are hashed a few at a time (see passphrase.c).
  *
+ * docs/architecture.md has the reasons.
+ *
  * src/create.c	creating
  * src/end.c	reading, revoking, finishing, expiring
  * src/expiry.c	when a note expires
  * src/passphrase.c	hashing passphrases
+ * src/secret.c	wiping what a call held
  * src/token.c	tokens, receipt tokens, note ids
  * src/seal.c	sealing, opening, receipts' seals
  * src/fuse.c	the key half that a rollback cannot restore
@@ -224,45 +227,39 @@ get_token(FunctionCallInfo fcinfo, BurnToken *token)
 static Datum
 create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 {
-	Creating	creating = {0};
-	text	   *result = palloc(VARHDRSZ + TOKEN_CHARS + 1);
+	Secrets    *secrets;
+	struct varlena *note;
+	const char *bytes;
+	size_t		count;
+	text	   *token;
 
 	hush_secret();
 	require_read_write(function);
 	refuse_null(fcinfo, 0, "burn note");
 
-	PG_TRY();
+	secrets = secrets_begin();
+	note = PG_GETARG_VARLENA_PP(0);
+	bytes = VARDATA_ANY(note);
+	count = VARSIZE_ANY_EXHDR(note);
+	if ((Pointer) note != PG_GETARG_POINTER(0))
+		secrets_add(secrets, note, VARSIZE_ANY(note));
+	if (!(flags & SEAL_IS_BYTES))
 	{
-		struct varlena *note = PG_GETARG_VARLENA_PP(0);
-		char	   *bytes = VARDATA_ANY(note);
-		size_t		count = VARSIZE_ANY_EXHDR(note);
+		char	   *utf8;
 
-		if ((Pointer) note != PG_GETARG_POINTER(0))
-			creating.note = note;
-		if (!(flags & SEAL_IS_BYTES))
-		{
-			char	   *utf8;
-
-			/* No encoding takes four times what UTF-8 does. */
-			refuse_size(count / MAX_CONVERSION_GROWTH);
-			utf8 = encoding_to_utf8(bytes, count, "burn note", &count);
-
-			if (utf8 != bytes)
-				creating.utf8 = bytes = utf8;
-		}
-		create_note(&creating, fcinfo->flinfo->fn_oid, bytes, count, flags,
-					PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1),
-					get_passphrase(fcinfo, 2));
-		token_print(VARDATA(result), &creating.token);
-		SET_VARSIZE(result, VARHDRSZ + TOKEN_CHARS);
+		/* No encoding takes four times what UTF-8 does. */
+		refuse_size(count / MAX_CONVERSION_GROWTH);
+		utf8 = encoding_to_utf8(bytes, count, "burn note", &count);
+		if (utf8 != bytes)
+			secrets_add(secrets, utf8, count);
+		bytes = utf8;
 	}
-	PG_FINALLY();
-	{
-		wipe_creating(&creating);
-	}
-	PG_END_TRY();
 
-	PG_RETURN_TEXT_P(result);
+	token = create_note(secrets, fcinfo->flinfo->fn_oid, bytes, count, flags,
+						PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1),
+						get_passphrase(fcinfo, 2));
+	secrets_end(secrets);
+	PG_RETURN_TEXT_P(token);
 }
 
 /*
@@ -294,30 +291,21 @@ burn_create_bytes(PG_FUNCTION_ARGS)
 static Datum
 read_note(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 {
-	Ending		ending = {.outcome = OUTCOME_READ,.flags = flags};
-	text	   *volatile result = NULL;
+	Ending	   *ending;
+	text	   *note;
 
 	require_read_write(function);
 
-	PG_TRY();
-	{
-		get_token(fcinfo, &ending.token);
-		ending.client_ip = PG_ARGISNULL(1) ? NULL : PG_GETARG_INET_PP(1);
-		ending.given_passphrase = get_passphrase(fcinfo, 2);
-		if (end_note_of(&ending, fcinfo->flinfo->fn_oid))
-			result = ending.result;
-		else
-			stats_count(COUNT_MISSES);
-	}
-	PG_FINALLY();
-	{
-		wipe_ending(&ending, result);
-	}
-	PG_END_TRY();
+	ending = ending_begin(OUTCOME_READ);
+	get_token(fcinfo, &ending->token);
+	ending->flags = flags;
+	ending->client_ip = PG_ARGISNULL(1) ? NULL : PG_GETARG_INET_PP(1);
+	ending->passphrase = get_passphrase(fcinfo, 2);
+	if (ending_finish(ending, fcinfo->flinfo->fn_oid, &note))
+		PG_RETURN_TEXT_P(note);
 
-	if (result == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(result);
+	stats_count(COUNT_MISSES);
+	PG_RETURN_NULL();
 }
 
 /*
@@ -344,24 +332,14 @@ burn_read_bytes(PG_FUNCTION_ARGS)
 Datum
 burn_revoke(PG_FUNCTION_ARGS)
 {
-	Ending		ending = {.outcome = OUTCOME_REVOKED};
-	volatile bool revoked = false;
+	Ending	   *ending;
 
 	require_read_write("burn_revoke()");
 
-	PG_TRY();
-	{
-		get_any_token(fcinfo, &ending.token);
-		ending.client_ip = PG_ARGISNULL(1) ? NULL : PG_GETARG_INET_PP(1);
-		revoked = end_note_of(&ending, fcinfo->flinfo->fn_oid);
-	}
-	PG_FINALLY();
-	{
-		wipe_ending(&ending, NULL);
-	}
-	PG_END_TRY();
-
-	PG_RETURN_BOOL(revoked);
+	ending = ending_begin(OUTCOME_REVOKED);
+	get_any_token(fcinfo, &ending->token);
+	ending->client_ip = PG_ARGISNULL(1) ? NULL : PG_GETARG_INET_PP(1);
+	PG_RETURN_BOOL(ending_finish(ending, fcinfo->flinfo->fn_oid, NULL));
 }
 
 /* ----------

@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include <sodium.h>
-
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
@@ -19,10 +17,13 @@
 #include "src/compat.h"
 #include "src/create.h"
 #include "src/expiry.h"
+#include "src/fuse.h"
 #include "src/passphrase.h"
+#include "src/seal.h"
 #include "src/settings.h"
 #include "src/stats.h"
 #include "src/store.h"
+#include "src/token.h"
 
 void
 refuse_size(size_t bytes)
@@ -51,31 +52,27 @@ refuse_many(BurnStore *store)
 				 errhint("The limit is the setting burn_note.max_pending.")));
 }
 
-void
-wipe_creating(Creating *c)
-{
-	if (c->note != NULL)
-		sodium_memzero(c->note, VARSIZE_ANY(c->note));
-	if (c->utf8 != NULL)
-		sodium_memzero(c->utf8, strlen(c->utf8));
-	if (c->passphrase_copy != NULL)
-		sodium_memzero(c->passphrase_copy, strlen(c->passphrase_copy));
-	sodium_memzero(c, sizeof(*c));
-}
-
 /*
- * Seals a note, of UTF-8 where flags say text, and inserts it.
+ * Seals a note, of UTF-8 where flags say text, inserts it, and returns its token.
  */
-void
-create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
+text *
+create_note(Secrets *secrets, Oid function, const char *note, size_t note_bytes,
 			uint8 flags, const Interval *expires_in, const text *passphrase)
 {
+	struct
+	{
+		BurnToken	token;
+		BurnToken	receipt;
+		BurnFuse	fuse;
+		unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
+	}		   *c = secrets_alloc(secrets, sizeof(*c));
 	TimestampTz now = GetCurrentTimestamp();
 	size_t		sealed_bytes = seal_sealed_bytes(note_bytes);
 	SealParts	parts = {0};
 	SealBinding binding;
 	BurnStore	store;
 	bytea	   *sealed;
+	text	   *result = palloc(VARHDRSZ + TOKEN_CHARS + 1);
 
 	refuse_size(note_bytes);
 	token_make(&c->token, expiry_after(now, expires_in), burn_shard);
@@ -87,11 +84,9 @@ create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
 	if (passphrase != NULL)
 	{
 		size_t		bytes;
-		char	   *normalized = passphrase_normalize(passphrase, &bytes);
+		const char *normalized = passphrase_normalize(secrets, passphrase, &bytes);
 		bool		hashed;
 
-		if (normalized != VARDATA_ANY(passphrase))
-			c->passphrase_copy = normalized;
 		passphrase_begin(NULL);
 		hashed = passphrase_hash(c->passphrase, &c->token, normalized, bytes);
 		passphrase_end();
@@ -119,4 +114,8 @@ create_note(Creating *c, Oid function, const char *note, size_t note_bytes,
 	backlog_due_by(note_id_expires(binding.id));
 	pfree(sealed);
 	stats_count(COUNT_CREATED);
+
+	token_print(VARDATA(result), &c->token);
+	SET_VARSIZE(result, VARHDRSZ + TOKEN_CHARS);
+	return result;
 }

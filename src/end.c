@@ -45,21 +45,6 @@
 #include "src/stats.h"
 
 /*
- * Wipes what the call held, but for keep, which it returns.
- */
-void
-wipe_ending(Ending *e, const text *keep)
-{
-	if (e->opened != NULL && e->opened != keep)
-		sodium_memzero(e->opened, e->opened_bytes);
-	if (e->converted != NULL && e->converted != keep)
-		sodium_memzero(e->converted, VARSIZE(e->converted));
-	if (e->passphrase_copy != NULL)
-		sodium_memzero(e->passphrase_copy, strlen(e->passphrase_copy));
-	sodium_memzero(e, sizeof(*e));
-}
-
-/*
  * Errors out, before anything is burned, where text in the server's encoding
  * could not be sent to the client.
  */
@@ -256,18 +241,15 @@ refuse_forged(const char *detail)
 }
 
 /*
- * Takes an attempt and hashes the passphrase, into e->passphrase.  True: the
- * caller owes a passphrase_end().  False: there is no attempt left to take.
+ * Takes an attempt and hashes the passphrase.  True: the caller owes a
+ * passphrase_end().  False: there is no attempt left to take.
  */
 static bool
-begin_attempt(Ending *e)
+begin_attempt(Ending *e, unsigned char *hash)
 {
 	size_t		bytes;
-	char	   *normalized = passphrase_normalize(e->given_passphrase, &bytes);
+	const char *normalized = passphrase_normalize(e->secrets, e->passphrase, &bytes);
 	XLogRecPtr	lsn;
-
-	if (normalized != VARDATA_ANY(e->given_passphrase))
-		e->passphrase_copy = normalized;
 
 	for (;;)
 	{
@@ -284,7 +266,7 @@ begin_attempt(Ending *e)
 	}
 	XLogFlush(lsn);
 
-	if (passphrase_hash(e->passphrase, &e->token, normalized, bytes))
+	if (passphrase_hash(hash, &e->token, normalized, bytes))
 		return true;
 
 	(void) change_attempts(e, 1, &lsn);
@@ -294,11 +276,36 @@ begin_attempt(Ending *e)
 }
 
 /*
- * Opens the note that was found, into e->result.  False where its passphrase is
+ * What was opened, UTF-8, in the server's encoding, in which the client can be sent it.
+ * It is one of the secrets, as what is given is.
+ */
+static text *
+convert_note(Ending *e, text *opened)
+{
+	const size_t bytes = VARSIZE(opened) - VARHDRSZ;
+	size_t		server_bytes;
+	char	   *server = encoding_convert(VARDATA(opened), bytes, PG_UTF8,
+										  GetDatabaseEncoding(), &server_bytes);
+	text	   *note = opened;
+
+	if (server == NULL)
+		elog(ERROR, "burn note cannot be converted back to the server's encoding");
+	if (server != VARDATA(opened))
+	{
+		note = cstring_to_text_with_len(server, server_bytes);
+		secrets_add(e->secrets, note, VARSIZE(note));
+	}
+	encoding_free(server, VARDATA(opened), server_bytes);
+	try_conversion_to_client(note);
+	return note;
+}
+
+/*
+ * Opens the note that was found, as one of the secrets.  NULL where its passphrase is
  * missing or wrong.  Errors out, with nothing burned, where the row does not
  * authenticate or the note cannot be shown as it is asked for.
  */
-static bool
+static text *
 open_note(Ending *e)
 {
 	Datum		stored = note_sealed(&e->note);
@@ -308,10 +315,9 @@ open_note(Ending *e)
 	SealParts	parts = {0};
 	SealBinding binding;
 	bool		has_passphrase;
-	bool		opened;
+	bool		is_open;
+	text	   *opened;
 	size_t		note_bytes;
-	size_t		server_bytes;
-	char	   *server;
 
 	parts.secret = token_secret(&e->token);
 	parts.half = e->note.fuse.half;
@@ -319,8 +325,8 @@ open_note(Ending *e)
 	if ((flags & ~SEAL_FLAGS_KNOWN) != 0 ||
 		has_passphrase != (e->note.fuse.attempts_allowed > 0))
 		refuse_forged("Its row was altered.");
-	if (has_passphrase && e->given_passphrase == NULL)
-		return false;
+	if (has_passphrase && e->passphrase == NULL)
+		return NULL;
 	if (has_passphrase)
 		refuse_other_kind(e, flags);
 
@@ -329,15 +335,17 @@ open_note(Ending *e)
 	 * the note where its header belongs, and it is a text without a copy.
 	 */
 	StaticAssertStmt(SEAL_LENGTH_BYTES == VARHDRSZ, "the length makes room for the header");
-	e->opened_bytes = sealed_bytes;
-	e->opened = palloc(Max(sealed_bytes, VARHDRSZ));
+	opened = palloc(Max(sealed_bytes, VARHDRSZ));
+	secrets_add(e->secrets, opened, sealed_bytes);
 
 	if (has_passphrase)
 	{
+		unsigned char *hash = secrets_alloc(e->secrets, SEAL_PASSPHRASE_BYTES);
+
 		/* From here to passphrase_end() nothing can fail but the passphrase. */
-		if (!begin_attempt(e))
-			return false;
-		parts.passphrase = e->passphrase;
+		if (!begin_attempt(e, hash))
+			return NULL;
+		parts.passphrase = hash;
 	}
 
 	binding.database = MyDatabaseId;
@@ -345,52 +353,40 @@ open_note(Ending *e)
 	binding.created_at = e->note.created_at;
 	binding.attempts_allowed = e->note.fuse.attempts_allowed;
 
-	opened = seal_open((unsigned char *) e->opened, &note_bytes,
-					   (const unsigned char *) VARDATA_ANY(sealed), sealed_bytes,
-					   &parts, &binding) == 0;
+	is_open = seal_open((unsigned char *) opened, &note_bytes,
+						(const unsigned char *) VARDATA_ANY(sealed), sealed_bytes,
+						&parts, &binding) == 0;
 	e->opened_fuse = e->note.fuse;
 	if (has_passphrase)
 	{
 		XLogRecPtr	lsn;
 
 		/* A right one costs nothing; a crash may still take it. */
-		if (opened)
+		if (is_open)
 			(void) change_attempts(e, 1, &lsn);
 		passphrase_end();
-		if (!opened)
+		if (!is_open)
 		{
 			refuse_passphrase(e);
-			return false;
+			return NULL;
 		}
 	}
-	if (!opened)
+	if (!is_open)
 		refuse_forged("Its row was altered, or was sealed in another database.");
 
-	SET_VARSIZE(e->opened, VARHDRSZ + note_bytes);
+	SET_VARSIZE(opened, VARHDRSZ + note_bytes);
 	if ((Pointer) sealed != DatumGetPointer(stored))
 		pfree(sealed);
 
 	refuse_other_kind(e, flags);
-	e->result = e->opened;
-	if (flags & SEAL_IS_BYTES)
-	{
-		if (bytea_output == BYTEA_OUTPUT_ESCAPE && note_bytes > MaxAllocSize / 4 - 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("burn note is too large for bytea_output \"escape\""),
-					 errhint("Set bytea_output to hex. The note is not burned.")));
-		return true;
-	}
-
-	server = encoding_convert(VARDATA(e->opened), note_bytes, PG_UTF8,
-							  GetDatabaseEncoding(), &server_bytes);
-	if (server == NULL)
-		elog(ERROR, "burn note cannot be converted back to the server's encoding");
-	if (server != VARDATA(e->opened))
-		e->result = e->converted = cstring_to_text_with_len(server, server_bytes);
-	encoding_free(server, VARDATA(e->opened), server_bytes);
-	try_conversion_to_client(e->result);
-	return true;
+	if (!(flags & SEAL_IS_BYTES))
+		return convert_note(e, opened);
+	if (bytea_output == BYTEA_OUTPUT_ESCAPE && note_bytes > MaxAllocSize / 4 - 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("burn note is too large for bytea_output \"escape\""),
+				 errhint("Set bytea_output to hex. The note is not burned.")));
+	return opened;
 }
 
 /*
@@ -497,21 +493,28 @@ write_receipt_from_tombstone(BurnStore *store, const BurnNote *note)
 }
 
 /*
- * Ends the note of e->id: true where this call did, e->result then is the note
- * if it was to be read; false where there is none to be had.
+ * Ends the note of e->id: true where this call did, with the note if it was to be read;
+ * false where there is none to be had.
  */
 static bool
-end_by_token(Ending *e)
+end_by_id(Ending *e, text **opened)
 {
+	bool		is_open = false;
+
 	while (note_find(&e->store, e->id, &e->note))
 	{
 		bool		live = e->note.fuse.state == FUSE_LIVE;
 		BurnDelete	deleted = DELETE_BUSY;
 
-		if (live && e->outcome == OUTCOME_READ && e->result == NULL && !open_note(e))
+		if (live && e->outcome == OUTCOME_READ && !is_open)
 		{
-			note_release(&e->note);
-			return false;
+			*opened = open_note(e);
+			is_open = *opened != NULL;
+			if (!is_open)
+			{
+				note_release(&e->note);
+				return false;
+			}
 		}
 
 		if (!e->note.busy && (live || fuse_is_lit(&e->note.fuse)))
@@ -521,7 +524,7 @@ end_by_token(Ending *e)
 		{
 			/* Whether we burn it or finish a burn is decided only now. */
 			live = e->note.fuse.state == FUSE_LIVE;
-			if (live && e->result != NULL && !fuse_same_half(&e->note.fuse, &e->opened_fuse))
+			if (live && is_open && !fuse_same_half(&e->note.fuse, &e->opened_fuse))
 				refuse_forged("Its row was replaced while it was being read.");
 			if (live)
 				burn_note(e);
@@ -544,22 +547,46 @@ end_by_token(Ending *e)
 }
 
 /*
- * The same for a token that was parsed into e->token, expiry included.
+ * Begins a call that is to end a note.
+ */
+Ending *
+ending_begin(BurnOutcome outcome)
+{
+	Secrets    *secrets = secrets_begin();
+	Ending	   *e = secrets_alloc(secrets, sizeof(Ending));
+
+	e->secrets = secrets;
+	e->outcome = outcome;
+	return e;
+}
+
+/*
+ * Ends the note that e->token leads to, and the call.  True where the call did end it:
+ * *note then is it, if it was to be read.
  */
 bool
-end_note_of(Ending *e, Oid function)
+ending_finish(Ending *e, Oid function, text **note)
 {
+	text	   *opened = NULL;
 	bool		ended;
 
 	token_to_receipt(&e->receipt_token, &e->token);
 	token_note_id(e->id, &e->receipt_token);
 	e->now = GetCurrentTimestamp();
-	if (from_unix_milliseconds(note_id_expires(e->id)) <= e->now)
-		return false;
+	ended = from_unix_milliseconds(note_id_expires(e->id)) > e->now;
+	if (ended)
+	{
+		store_open(&e->store, function, RowExclusiveLock);
+		ended = end_by_id(e, &opened);
+		store_close(&e->store);
+	}
 
-	store_open(&e->store, function, RowExclusiveLock);
-	ended = end_by_token(e);
-	store_close(&e->store);
+	if (ended && e->outcome == OUTCOME_READ)
+	{
+		secrets_keep(e->secrets, opened);
+		*note = opened;
+	}
+	secrets_end(e->secrets);
 	return ended;
 }
 
@@ -568,7 +595,7 @@ end_note_of(Ending *e, Oid function)
  * not where another transaction has the row.
  */
 static bool
-end_found(BurnStore *store, BurnNote *note, TimestampTz now)
+end_dead(BurnStore *store, BurnNote *note, TimestampTz now)
 {
 	if (note->busy || note_delete(store, note) != DELETE_DONE)
 		return false;
@@ -600,7 +627,7 @@ end_found(BurnStore *store, BurnNote *note, TimestampTz now)
  * by somebody else: END_BUSY.  What would fail for the others too is an error.
  */
 BurnEnd
-end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
+end_for_sweep(BurnStore *store, BurnNote *note, TimestampTz now)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -611,7 +638,7 @@ end_note_found(BurnStore *store, BurnNote *note, TimestampTz now)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		bool		ended = end_found(store, note, now);
+		bool		ended = end_dead(store, note, now);
 
 		ReleaseCurrentSubTransaction();
 		if (ended)

@@ -9,18 +9,20 @@
 #define BURN_END_H
 
 #include "src/seal.h"
+#include "src/secret.h"
 #include "src/store.h"
 #include "src/token.h"
 
 /*
- * One call of burn_read(), burn_read_bytes() or burn_revoke().  It holds
- * secrets: wipe_ending() it.
+ * One call of burn_read(), burn_read_bytes() or burn_revoke().  It lies among its
+ * secrets.
  */
 typedef struct Ending
 {
+	Secrets    *secrets;
 	BurnOutcome outcome;		/* what the call is for: read or revoked */
 	uint8		flags;			/* reading: SEAL_IS_BYTES, or 0 for text */
-	const text *given_passphrase;	/* reading: NULL for none */
+	const text *passphrase;		/* reading: as given, NULL for none */
 	inet	   *client_ip;		/* NULL for none */
 	TimestampTz now;
 	BurnToken	token;
@@ -28,13 +30,7 @@ typedef struct Ending
 	unsigned char id[NOTE_ID_BYTES];
 	BurnStore	store;
 	BurnNote	note;
-	unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
-	char	   *passphrase_copy;	/* NULL, or a copy of the passphrase */
 	BurnFuse	opened_fuse;	/* of the row that was opened */
-	text	   *opened;			/* NULL, or the note and its padding */
-	size_t		opened_bytes;
-	text	   *converted;		/* NULL, or the note in the server's encoding */
-	text	   *result;			/* NULL, opened or converted */
 } Ending;
 
 typedef enum BurnEnd
@@ -44,9 +40,9 @@ typedef enum BurnEnd
 	END_FAILED
 } BurnEnd;
 
-extern bool end_note_of(Ending *e, Oid function);
-extern BurnEnd end_note_found(BurnStore *store, BurnNote *note, TimestampTz now);
+extern Ending *ending_begin(BurnOutcome outcome);
+extern bool ending_finish(Ending *e, Oid function, text **note);
+extern BurnEnd end_for_sweep(BurnStore *store, BurnNote *note, TimestampTz now);
 extern void receipt_from_tombstone(BurnReceipt *receipt, const BurnNote *note);
-extern void wipe_ending(Ending *e, const text *keep);
 
 #endif							/* BURN_END_H */

@@ -81,11 +81,11 @@ passphrase_begin(const unsigned char *id)
 
 /*
  * A passphrase as it is hashed: UTF-8 in Unicode's normalization form C, whatever the
- * server's encoding and the keyboard.  It may lie in the argument itself; else it is a
- * copy with a NUL behind it, to be wiped by the caller.
+ * server's encoding and the keyboard.  It may lie in the argument itself; else it is one of
+ * the secrets.
  */
-char *
-passphrase_normalize(const text *passphrase, size_t *bytes)
+const char *
+passphrase_normalize(Secrets *secrets, const text *passphrase, size_t *bytes)
 {
 	const char *given = VARDATA_ANY(passphrase);
 	size_t		utf8_bytes;
@@ -103,6 +103,8 @@ passphrase_normalize(const text *passphrase, size_t *bytes)
 	nfc = encoding_to_nfc(utf8, utf8_bytes, bytes);
 	if (nfc != utf8)
 		encoding_free(utf8, given, utf8_bytes);
+	if (nfc != given)
+		secrets_add(secrets, nfc, *bytes);
 	return nfc;
 }
 

@@ -8,10 +8,11 @@
 #ifndef BURN_PASSPHRASE_H
 #define BURN_PASSPHRASE_H
 
+#include "src/secret.h"
 #include "src/token.h"
 
 extern void passphrase_begin(const unsigned char *id);
-extern char *passphrase_normalize(const text *passphrase, size_t *bytes);
+extern const char *passphrase_normalize(Secrets *secrets, const text *passphrase, size_t *bytes);
 extern bool passphrase_hash(unsigned char *hash, const BurnToken *token,
 							const char *passphrase, size_t bytes);
 extern void passphrase_end(void);

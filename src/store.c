@@ -533,7 +533,7 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 }
 
 /*
- * Is there a receipt for this note?  The answer is for end_note_found(), which
+ * Is there a receipt for this note?  The answer is for end_for_sweep(), which
  * must not wait for the transaction that is writing one.
  */
 BurnReceiptLook
