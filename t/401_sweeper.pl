@@ -19,10 +19,17 @@ use constant PRELOADED => <<~'CONF';
 	burn_note.purge_interval = '1s'
 	CONF
 
-# Makes each receipt take a tenth of a second
-use constant DAWDLE => <<~'SQL';
-	CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
-		'BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END';
+# Makes each receipt take a tenth of a second, and wait while the data directory has HOLD
+use constant HOLD => 'hold';
+use constant DAWDLE => <<~"SQL";
+	CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS \$\$
+	BEGIN
+		LOOP
+			PERFORM pg_sleep(0.1);
+			EXIT WHEN (pg_stat_file('${\HOLD}', true)).size IS NULL;
+		END LOOP;
+		RETURN NULL;
+	END \$\$;
 	CREATE TRIGGER dawdle AFTER INSERT ON burn_receipt FOR EACH ROW EXECUTE FUNCTION dawdle();
 	SQL
 
@@ -110,13 +117,43 @@ sub process
 	return $pid eq '' ? process(@_) : $pid;
 }
 
-# Gives the worker work for seconds in that database, and waits until it is at it.
+# Gives the worker work for more than a second in that database, and waits until it is at
+# it, where it stays until let_go().
 sub slow_sweep
 {
 	my ($node, $database) = @_;
-	my $id = expire($node, $database, 12);
 
+	append_to_file($node->data_dir . '/' . HOLD, '');
+	my $id = expire($node, $database, 12);
 	return ($id, process($node, 'sweeper', "datname = '$database'"));
+}
+
+sub let_go
+{
+	my ($node) = @_;
+	unlink($node->data_dir . '/' . HOLD) or die $!;
+	return;
+}
+
+# A note that has expired, of a session that was there before: nobody sweeps its database
+# until sweep_again().
+sub unswept_note
+{
+	my ($node, $database, $session) = @_;
+
+	$node->safe_psql('postgres', "ALTER DATABASE $database SET default_transaction_read_only = on");
+	$node->poll_query_until('postgres', <<~SQL) or die 'a sweeper stays';
+		SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'burn_note sweeper' AND datname = '$database')
+		SQL
+	return $session->query_safe("SELECT burn_note_id(burn_create('note', '1 ms'))");
+}
+
+sub sweep_again
+{
+	my ($node, $database) = @_;
+
+	$node->safe_psql('postgres', "ALTER DATABASE $database RESET default_transaction_read_only");
+	return;
 }
 
 sub sqlstate
@@ -184,9 +221,11 @@ SKIP:
 #
 # Databases that are renamed, copied and dropped while they are swept
 #
+let_go($node);
 $node->safe_psql('postgres', 'ALTER DATABASE slow RENAME TO slower');
 ends($node, 'slower', $id, 'e', 'a_database_can_be_renamed_while_it_is_swept');
 ($id) = slow_sweep($node, 'slower');
+let_go($node);
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE slower');
 ends($node, 'copy', $id, 'e', 'a_database_can_be_copied_while_it_is_swept');
 $node->safe_psql('copy', 'DROP TRIGGER dawdle ON burn_receipt');
@@ -199,14 +238,17 @@ ends($node, 'slower', $id, 'e', 'the_original_is_swept');
 #
 ($id, $pid) = slow_sweep($node, 'slower');
 BurnNote::kill_backend($node, $pid);
+let_go($node);
 ends($node, 'slower', $id, 'e', 'a_killed_worker_is_followed_by_another');
 
 ($id, $pid) = slow_sweep($node, 'slower');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 180000)");
+is($node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 180000)"), 't', 'a_worker_can_be_terminated');
+let_go($node);
 is_swept($node, 'postgres', 'a_terminated_worker_does_not_stop_the_sweeper');
 ends($node, 'slower', $id, 'e', 'a_terminated_worker_is_followed_by_another');
 
 slow_sweep($node, 'slower');
+let_go($node);
 $node->safe_psql('postgres', 'DROP DATABASE slower');
 pass('a_database_can_be_dropped_while_it_is_swept');
 
@@ -219,8 +261,9 @@ isnt(process($node, 'launcher'), $pid, 'a_terminated_launcher_is_followed_by_ano
 #
 $log_start = -s $node->logfile;
 $session = $node->background_psql('app');
-$kept = $node->safe_psql('app', "SELECT burn_note_id(burn_create('note', '3 s'))");
-$session->query_safe("BEGIN; SELECT FROM burn_note WHERE id = '$kept' FOR UPDATE; SELECT pg_sleep(3)");
+$kept = unswept_note($node, 'app', $session);
+$session->query_safe("BEGIN; SELECT FROM burn_note WHERE id = '$kept' FOR UPDATE");
+sweep_again($node, 'app');
 ends($node, 'app', expire($node, 'app'), 'e', 'a_locked_row_is_not_waited_for');
 is($node->safe_psql('app', "SELECT count(*) FROM burn_note WHERE id = '$kept'"), 1,
 	'nor_is_it_removed');
@@ -234,12 +277,12 @@ $session->query_safe('COMMIT');
 ends($node, 'app', $id, 'e', 'its_notes_expire_when_it_is_free');
 
 # Somebody else's receipt of it
-$kept = $node->safe_psql('app', "SELECT burn_note_id(burn_create('note', '3 s'))");
+$kept = unswept_note($node, 'app', $session);
 $session->query_safe(<<~SQL);
 	BEGIN;
 	INSERT INTO burn_receipt (id, created_at, closed_at, outcome) VALUES ('$kept', now(), now(), 'e');
-	SELECT pg_sleep(3);
 	SQL
+sweep_again($node, 'app');
 ends($node, 'app', expire($node, 'app'), 'e', 'a_receipt_that_somebody_else_is_writing_stops_no_others');
 is($node->safe_psql('app', "SELECT count(*) FROM burn_note WHERE id = '$kept'"), 1,
 	'nor_is_its_note_removed');
