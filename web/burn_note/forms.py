@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 
@@ -49,38 +50,102 @@ def _limits(language: str | None, text: int, file: int, expiry: timedelta) -> tu
     )
 
 
-class _Form(forms.Form):
+class _Shown:
+    """A text that is made where it is shown, in the language and with the settings of that
+    moment. To make it for a form that is only checked takes longer than to check a field."""
+
+    def __init__(self, text: Callable[[], object]):
+        self.text = text
+
+    def __str__(self) -> str:
+        return str(self.text())
+
+
+def _limit(position: int) -> _Shown:
+    names = ("BURN_NOTE_MAX_TEXT", "BURN_NOTE_MAX_FILE", "BURN_NOTE_MAX_EXPIRY")
+    return _Shown(lambda: _limits(get_language(), *map(conf.get, names))[position])
+
+
+def _expiries() -> list[tuple[str, str]]:
+    longest = conf.get("BURN_NOTE_MAX_EXPIRY")
+    offered = [(key, label) for key, (label, span) in _EXPIRIES.items() if span <= longest]
+    return [*offered, ("custom", _("Custom"))]
+
+
+class _BoundField(forms.BoundField):
+    def build_widget_attrs(self, attrs, widget=None) -> dict:
+        attrs = super().build_widget_attrs(attrs, widget)
+        return {"autofocus": self.name == self.form.focus, **attrs}
+
+
+class _Fields(dict):
+    """All forms of a class share its fields, and none changes them: to copy them, as Django
+    does for each form, takes longer than to check what was sent."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class _FormType(type(forms.Form)):
+    def __new__(cls, *arguments):
+        form = super().__new__(cls, *arguments)
+        form.base_fields = _Fields(form.base_fields)
+        return form
+
+
+class _Form(forms.Form, metaclass=_FormType):
+    bound_field_class = _BoundField
+    # the field that has the cursor
+    focus: str | None = None
+
     def focus_first_error(self, or_nothing=False):
         """Puts the cursor into the first field that was refused, which a screen reader then
         reads with its error. With `or_nothing` the page says something more important."""
-        refused = [] if or_nothing else [name for name in self.fields if name in self.errors]
-        if refused or or_nothing:
-            for name, field in self.fields.items():
-                field.widget.attrs["autofocus"] = name in refused[:1]
+        if or_nothing:
+            self.focus = None
+        else:
+            self.focus = next((name for name in self.fields if name in self.errors), self.focus)
 
 
 class CreateForm(_Form):
     """A text or a file, never both; `expires_in` of the cleaned data is a timedelta."""
 
+    focus = "text"
     text = forms.CharField(
         label=_("Your note"),
+        help_text=_limit(0),
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={**_SECRET, "rows": 6, "autofocus": True}),
+        # for the script; not maxlength, with which browsers cut what is pasted
+        widget=forms.Textarea(
+            attrs={
+                **_SECRET,
+                "rows": 6,
+                "data-limit": _Shown(lambda: conf.get("BURN_NOTE_MAX_TEXT")),
+            }
+        ),
     )
     file = forms.FileField(
         label=_("Or a file"),
+        help_text=_limit(1),
         required=False,
         allow_empty_file=True,
-        widget=forms.FileInput(attrs={"class": "form-control"}),
+        widget=forms.FileInput(
+            attrs={
+                "class": "form-control",
+                "data-limit": _Shown(lambda: conf.get("BURN_NOTE_MAX_FILE")),
+            }
+        ),
     )
     expires = forms.ChoiceField(
         label=_("Destroy it unread after"),
-        initial="day",
+        choices=_expiries,
+        initial=lambda: "day" if "day" in dict(_expiries()) else "custom",
         widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
     custom_number = forms.IntegerField(
         label=_("Number"),
+        help_text=_limit(2),
         required=False,
         min_value=1,
         initial=3,
@@ -95,34 +160,17 @@ class CreateForm(_Form):
     )
     passphrase = forms.CharField(
         label=_("Passphrase"),
-        help_text=_(
-            "Send it another way than the link: tell it on the phone, say. A few wrong ones"
-            " destroy the note."
+        help_text=_Shown(
+            lambda: gettext(
+                "Send it another way than the link: tell it on the phone, say. A few wrong ones"
+                " destroy the note."
+            )
         ),
         required=False,
         strip=False,
         max_length=_PASSPHRASE_CHARACTERS,
         widget=forms.TextInput(attrs=_SECRET),
     )
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        text, file = self.fields["text"], self.fields["file"]
-        # for the script; not maxlength, with which browsers cut what is pasted
-        text.widget.attrs["data-limit"] = conf.get("BURN_NOTE_MAX_TEXT")
-        file.widget.attrs["data-limit"] = conf.get("BURN_NOTE_MAX_FILE")
-        names = ("BURN_NOTE_MAX_TEXT", "BURN_NOTE_MAX_FILE", "BURN_NOTE_MAX_EXPIRY")
-        text.help_text, file.help_text, self.fields["custom_number"].help_text = _limits(
-            get_language(), *map(conf.get, names)
-        )
-        offered = [
-            (key, label)
-            for key, (label, span) in _EXPIRIES.items()
-            if span <= conf.get("BURN_NOTE_MAX_EXPIRY")
-        ]
-        self.fields["expires"].choices = [*offered, ("custom", _("Custom"))]
-        if "day" not in dict(offered):
-            self.fields["expires"].initial = "custom"
 
     @sensitive_variables()
     def clean_text(self) -> str:

@@ -75,13 +75,13 @@ def test_too_large_a_file_is_told_with_both_sizes(settings):
 
 def test_the_limits_are_said_before_they_are_hit(settings):
     form = CreateForm()
-    assert form["text"].help_text == "Up to 100,000 characters."
-    assert form["file"].help_text == "Up to 10.0\xa0MB. Its name is encrypted too."
-    assert form["custom_number"].help_text == "90 days at most."
+    assert str(form["text"].help_text) == "Up to 100,000 characters."
+    assert str(form["file"].help_text) == "Up to 10.0\xa0MB. Its name is encrypted too."
+    assert str(form["custom_number"].help_text) == "90 days at most."
     settings.BURN_NOTE_MAX_TEXT = 1
     settings.BURN_NOTE_MAX_EXPIRY = timedelta(minutes=90)
-    assert CreateForm()["text"].help_text == "Up to 1 character."
-    assert CreateForm()["custom_number"].help_text == "90 minutes at most."
+    assert str(CreateForm()["text"].help_text) == "Up to 1 character."
+    assert str(CreateForm()["custom_number"].help_text) == "90 minutes at most."
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,16 @@ def test_the_longest_expiry_bounds_each_choice(settings):
     settings.BURN_NOTE_MAX_EXPIRY = timedelta(minutes=30)
     assert list(create(text="x", expires="hour").errors) == ["expires"]
     assert CreateForm()["expires"].value() == "custom"
+
+
+def test_what_one_form_was_refused_is_not_in_the_next():
+    refused = create(text="x", passphrase="p" * 1001)
+    refused.focus_first_error()
+    assert "autofocus" in str(refused["passphrase"])
+    fresh = CreateForm()
+    assert "autofocus" in str(fresh["text"])
+    assert "autofocus" not in str(fresh["passphrase"])
+    assert "p" * 1001 not in str(fresh["passphrase"])
 
 
 def test_a_passphrase_is_taken_as_it_is():
