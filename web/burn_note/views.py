@@ -14,7 +14,13 @@ from io import BytesIO
 import segno
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.safestring import mark_safe
@@ -193,7 +199,7 @@ def create(request: HttpRequest) -> HttpResponse:
         # a script that follows a redirect would use the page up without showing it
         response = HttpResponse(status=201, headers={"Location": location})
     else:
-        response = redirect(location)
+        response = HttpResponseRedirect(location)
     response.set_cookie(
         COOKIE,
         token,

@@ -93,7 +93,7 @@ class Failing:
             raise RuntimeError("rendering failed")
 
         monkeypatch.setattr(views, "render", fail)
-        monkeypatch.setattr(views, "redirect", lambda *a, **k: fail(None, None))
+        monkeypatch.setattr(views, "HttpResponseRedirect", lambda *a, **k: fail(None, None))
         monkeypatch.setattr(views, "FileResponse", lambda *a, **k: fail(None, None))
 
     @staticmethod
@@ -102,7 +102,7 @@ class Failing:
             raise RuntimeError("a template failed")
 
         monkeypatch.setattr("burn_note.templatetags.burn_note.Fixed.render", fail)
-        monkeypatch.setattr(views, "redirect", fail)
+        monkeypatch.setattr(views, "HttpResponseRedirect", fail)
         monkeypatch.setattr(views, "FileResponse", fail)
 
     @staticmethod

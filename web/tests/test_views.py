@@ -776,13 +776,13 @@ def test_a_link_is_shown_after_commit_where_the_project_says_atomic_requests(
 ):
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     before = count(superuser)
-    redirect, seen = views.redirect, []
+    redirect, seen = views.HttpResponseRedirect, []
 
     def look(*args, **kwargs):
         seen.append(count(superuser))
         return redirect(*args, **kwargs)
 
-    monkeypatch.setattr(views, "redirect", look)
+    monkeypatch.setattr(views, "HttpResponseRedirect", look)
     client.post(CREATE, fields(text="x"))
     assert seen == [before + 1]
 
