@@ -98,7 +98,7 @@ NO_PAGE = _("There is no page here.")
 _AWAY = _("The database cannot be used just now.")
 _BROKEN = _("Something went wrong on the server.")
 NOTHING = _("Nothing was stored or destroyed.")
-_STORED = _("Your note is stored, and this page still has its link.")
+_STORED = _("Your note is stored, and this page still has its link. Reload it in a moment.")
 _PERHAPS_STORED = _(
     "It is not sure whether your note was stored. If it was, nobody has its link, and it is"
     " destroyed unread when its time is up."
@@ -382,7 +382,9 @@ def _trouble(
         form = CreateForm(request.POST, request.FILES)
         response = _create_page(request, form, status, text)
     else:
-        context = {"text": text, "hint": hint or (RELOAD if status == 503 else "")}
+        if status == 503 and request.method == "POST":
+            hint = RELOAD
+        context = {"text": text, "hint": hint}
         response = render(request, "burn_note/trouble.html", context, status=status)
     if status == 503:
         response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)

@@ -187,7 +187,7 @@ def test_without_a_script_the_form_comes_back_but_for_a_file(anybody, own, file,
     file = file if with_file else None
     sender = anybody(javascript=False)
     put_in(sender, file)
-    alert = sender.get_by_role("alert").filter(has_text="What you put in is still here.")
+    alert = sender.get_by_role("alert").filter(has_text="What you put in is still here")
     if refusal == "403":
         sender.context.clear_cookies()
         create(sender)

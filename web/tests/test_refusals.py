@@ -102,7 +102,8 @@ def test_without_a_database_the_link_stays_to_be_shown(client):
     with database_away():
         response = client.get(location)
     assert response.status_code == 503
-    assert "Your note is stored, and this page still has its link." in body(response)
+    assert "Your note is stored, and this page still has its link. Reload it" in body(response)
+    assert "sends the same once more" not in body(response)
     assert client.get(location).status_code == 200
 
 
@@ -209,6 +210,7 @@ def test_a_file_has_to_be_chosen_again_and_the_page_says_so(client):
     file = SimpleUploadedFile("a", b"x")
     with database_away():
         response = client.post(CREATE, TYPED | {"text": "", "file": file})
+    assert "What you put in is still here, but for the file." in body(response)
     assert "Choose the file again" in body(response)
     assert errors(response) == []
     assert "Choose the file again" not in body(client.get(CREATE))
