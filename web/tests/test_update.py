@@ -134,6 +134,8 @@ def site(tmp_path_factory):
         for step in steps():
             if step != UPDATE and not any(re.fullmatch(e, step) for e in ELSEWHERE):
                 box.run(step.replace("URL", "/srv/origin"))
+        # nginx comes to a reload when it can, which on a busy machine is later
+        box.run(f"{CURL} -f -o /dev/null --retry 300 --retry-delay 1 --retry-all-errors https://{NAME}/")
         yield Site(box, srv / "origin")
 
 
