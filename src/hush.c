@@ -6,11 +6,11 @@
  * What a session does is ours, and may show a note, a token or a passphrase:
  *
  *	- a message of the client, if a text that is analyzed, run or logged in it names
- *	  one of our functions or shows a token, or once one of them has run in it;
+ *	  one of our functions or shows a token, or once one of them has run in it.  In a
+ *	  session that has had such a message EXECUTE names us, too: of what, it may not say;
  *	- then all to the end of the transaction: a deferred constraint shows the note at
  *	  COMMIT;
- *	- all to the session's end, once it has PREPAREd such a text by SQL, as EXECUTE
- *	  does not name us, or once a text that does not name us has led to us, by a
+ *	- all to the session's end, once a text that does not name us has led to us, by a
  *	  function of somebody's.  So only a session's first such call is missed.
  *
  * Under burn_note.redact = quiet everything is.  What is ours is written down without
@@ -33,6 +33,7 @@
 #endif
 
 #include "access/xact.h"
+#include "commands/extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
@@ -65,12 +66,14 @@ static TimestampTz parsed_message = DT_NOBEGIN;
 static TimestampTz our_transaction = DT_NOBEGIN;
 static bool session_is_ours = false;
 static bool ever_ours = false;	/* has anything been? */
-static bool values_named = false;	/* has a text with values named us? */
+static bool shows_values = false;	/* does the message's text, which is ours? */
+
+static void hook_running(void);
 
 static char message_text[TEXT_BYTES];	/* its address tells our own records */
 static char statement_text[TEXT_BYTES];
 
-static bool
+static inline bool
 is_ours(void)
 {
 	return burn_redact == REDACT_QUIET ||
@@ -79,29 +82,27 @@ is_ours(void)
 					   our_message == GetCurrentStatementStartTimestamp()));
 }
 
-/*
- * Does a text name us?  The client's is asked once in each message, however many
- * statements it has.
- */
-static bool
+/* Does a text name us?  The client's is asked once in a message of many statements. */
+static inline bool
 names_us(const char *text)
 {
 	static const char *asked = NULL;
 	static TimestampTz asked_at;
 	static bool answer;
+	const TimestampTz message = GetCurrentStatementStartTimestamp();
+	bool		named;
 
-	if (text != debug_query_string)
-		return traces_in(text);
-	if (asked != text || asked_at != GetCurrentStatementStartTimestamp())
-		answer = traces_in(text);
-	asked = text;
-	asked_at = GetCurrentStatementStartTimestamp();
-	return answer;
+	if (text == NULL || (asked == text && asked_at == message))
+		return text != NULL && answer;
+	named = traces_in(text) || (ever_ours && strcasestr(text, "execute") != NULL);
+	if (text == debug_query_string)
+		asked = text, asked_at = message, answer = named;
+	return named;
 }
 
 /*
- * What is written down of the client's text.  One that was not parsed, in this message,
- * has no shape: a quote too many would turn it inside out.
+ * What is written down of the client's text.  What was not parsed, in this message, has no
+ * shape: a quote too many would turn it inside out.
  */
 static const char *
 shape(void)
@@ -113,29 +114,46 @@ shape(void)
 }
 
 /*
- * The client's message is ours: shows its shape.  If it was led to us and does not name
- * us, so is the session.
+ * pg_cursors shows a portal's text, and pg_stat_activity each time when the next part of its
+ * result is asked for.  (The place of a second statement must be in the text.)
+ */
+static void
+blank_portal(Portal portal)
+{
+	if (PortalIsValid(portal) && portal->visible && portal->strategy != PORTAL_MULTI_QUERY &&
+		list_length(portal->stmts) == 1 && traces_blank(statement_text, TEXT_BYTES, portal->sourceText))
+		portal->sourceText = MemoryContextStrdup(portal->portalContext, statement_text);
+}
+
+/*
+ * The client's message is ours.  If it was led to us and does not name us, so is the session.
+ * Who has nothing of ours need not pay for hooks of what runs.
  */
 static void
 claim_message(bool led, bool parsed)
 {
 	const TimestampTz message = GetCurrentStatementStartTimestamp();
 
-	session_is_ours |= led && debug_query_string != NULL && !names_us(debug_query_string);
+	session_is_ours |= led && !names_us(debug_query_string);
 	if (our_message == message && (!parsed || parsed_message == message))
 		return;
-	our_message = message;
+	if (!ever_ours)
+		hook_running();
 	ever_ours = true;
+	our_message = message;
 	if (parsed)
+	{
 		parsed_message = message;
-	if (debug_query_string != NULL && strcmp(shape(), debug_query_string) != 0)
+		blank_portal(ActivePortal);
+	}
+	shows_values = debug_query_string != NULL && strcmp(shape(), debug_query_string) != 0;
+	if (shows_values)
 		pgstat_report_activity(STATE_RUNNING, shape());
 }
 
 /*
- * For functions that get or make a secret, before they do.  From then on there is no
- * core file, no ptrace() and no /proc/PID/mem but root's: what a secret was copied to
- * may be there long after its statement ends.
+ * For functions that get or make a secret, before they do.  From then on there is no core
+ * file, no ptrace() and no /proc/PID/mem but root's: copies may stay for long.
  */
 void
 hush_secret(void)
@@ -153,9 +171,7 @@ hush_secret(void)
 	}
 }
 
-/*
- * Does this lie in the server or in a library, and if ours is wanted, in ours?
- */
+/* Does this lie in the server or in a library, and if ours is wanted, in ours? */
 static bool
 is_constant(const char *address, bool ours)
 {
@@ -166,9 +182,7 @@ is_constant(const char *address, bool ours)
 		(!ours || (dladdr(withheld, &own) != 0 && info.dli_fbase == own.dli_fbase));
 }
 
-/*
- * Was the record made in one of these files?  The list is ":file.c:file.c:".
- */
+/* Was the record made in one of these files?  The list is ":file.c:file.c:". */
 static bool
 is_from(const ErrorData *edata, const char *files)
 {
@@ -179,21 +193,20 @@ is_from(const ErrorData *edata, const char *files)
 }
 
 /*
- * Does it show no values, whatever was running: the storage's, which an operator has to
- * see, what stops the server, and ours?
+ * Does it show no values, whatever runs: ours, and what an operator has to see, of the
+ * storage, locks, autovacuum and what stops the server?
  */
 static bool
 is_harmless(const ErrorData *edata)
 {
-	return edata->elevel >= PANIC ||
+	return edata->elevel >= PANIC || is_from(edata, ":proc.c:") ||
+		(MyBackendType == B_AUTOVAC_WORKER && edata->elevel < ERROR) ||
 		(is_constant(edata->message_id, true) && strcmp(edata->message_id, "%s") != 0) ||
 		(edata->elevel >= ERROR &&
 		 is_from(edata, ":bufmgr.c:bufpage.c:md.c:slru.c:smgr.c:xlog.c:xloginsert.c:"));
 }
 
-/*
- * Does a record's message show the client's text, which has been parsed?
- */
+/* Does a record's message show the client's text, which has been parsed? */
 static bool
 shows_statement(const ErrorData *edata)
 {
@@ -247,10 +260,7 @@ compose_message(const ErrorData *edata)
 	strlcat(message_text, format, TEXT_BYTES);
 }
 
-/*
- * What to log as its detail: a deadlock's, which says who waits for whom, but not what
- * they run; and a crash's, with the statement blanked.
- */
+/* What to log as its detail: a deadlock's, but not what runs; a crash's, blanked. */
 static char *
 compose_detail(const ErrorData *edata)
 {
@@ -268,17 +278,18 @@ compose_detail(const ErrorData *edata)
 }
 
 /*
- * Is the record ours?  Where nothing runs, not even a transaction, there is nothing to
- * hide, a session's end, say; but for what its memory keeps.
+ * Is the record ours?  Where nothing runs there is nothing to hide but what memory keeps, nor
+ * in who connects: he could hide by his name.
  */
 static bool
 is_ours_to_log(const ErrorData *edata)
 {
-	return (is_ours() &&
-			(debug_query_string != NULL || IsTransactionOrTransactionBlock() || is_from(edata, ":mcxt.c:"))) ||
-		names_us(debug_query_string) ||
-		traces_in(edata->message) || traces_in(edata->detail) || traces_in(edata->detail_log) ||
-		traces_in(edata->hint) || traces_in(edata->context) || traces_in(edata->internalquery);
+	return edata->message != NULL && (MyProcPid == PostmasterPid || !IsInitProcessingMode()) &&
+		((ever_ours && is_from(edata, ":mcxt.c:")) ||
+		 (debug_query_string != NULL ? is_ours() : ever_ours && IsTransactionOrTransactionBlock()) ||
+		 names_us(debug_query_string) ||
+		 traces_in(edata->message) || traces_in(edata->detail) || traces_in(edata->detail_log) ||
+		 traces_in(edata->hint) || traces_in(edata->context) || traces_in(edata->internalquery));
 }
 
 /*
@@ -333,28 +344,30 @@ emit_log(ErrorData *edata)
 	errno = saved_errno;
 }
 
-static void
-watch(const char *text)
+/*
+ * Is a text that is analyzed or run ours?  Then it claims the message.  An extension's script,
+ * the text of each of its statements, has no secrets.
+ */
+static pg_attribute_always_inline bool
+watch(const char *text, bool analyzed)
 {
-	if (burn_redact != REDACT_OFF && (is_ours() || (values_named && names_us(text))))
-		claim_message(false, true);
+	bool		named;
+
+	if (burn_redact == REDACT_OFF || creating_extension)
+		return false;
+	named = (analyzed || ever_ours) && names_us(text);
+	if (!named && !is_ours())
+		return false;
+	claim_message(named, true);
+	return true;
 }
 
 static void
 post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
 {
 	const char *text = pstate->p_sourcetext;
-	bool		named = burn_redact != REDACT_OFF &&
-		(query->utilityStmt == NULL || !IsA(query->utilityStmt, TransactionStmt)) && names_us(text);
-	bool		unidentified = false;
-
-	if (named || (burn_redact != REDACT_OFF && is_ours()))
-	{
-		session_is_ours |= named && query->utilityStmt != NULL && IsA(query->utilityStmt, PrepareStmt);
-		claim_message(named, true);
-		unidentified = traces_blank(statement_text, TEXT_BYTES, text);
-		values_named |= named && unidentified;
-	}
+	bool		unidentified = watch(text, query->utilityStmt == NULL || !IsA(query->utilityStmt, TransactionStmt)) &&
+		(text == debug_query_string ? shows_values : traces_blank(statement_text, TEXT_BYTES, text));
 
 	/* Nor may it be stored while its constants still have their places. */
 	if (unidentified)
@@ -365,28 +378,13 @@ post_parse_analyze(ParseState *pstate, Query *query, JumbleStateArgument jstate)
 		query->queryId = 0;
 }
 
-/*
- * A portal goes on after its first part, and pg_cursors shows it.  One that has its whole
- * result keeps it: for each part pg_stat_activity shows its text, and no hook is called any
- * more.  (Another's text must be as long as its place in it says.)
- */
-static void
-blank_portal(Portal portal)
-{
-	if (burn_redact == REDACT_OFF || !is_ours() || !PortalIsValid(portal) ||
-		portal->strategy == PORTAL_MULTI_QUERY || list_length(portal->stmts) != 1)
-		return;
-	(void) traces_blank(statement_text, TEXT_BYTES, portal->sourceText);
-	if (strcmp(portal->sourceText, statement_text) != 0)
-		portal->sourceText = MemoryContextStrdup(portal->portalContext, statement_text);
-}
-
 static void
 executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMETER)
 {
-	watch(query->sourceText);
+	(void) watch(query->sourceText, false);
 
-	if (query->plannedstmt->parallelModeNeeded && burn_redact != REDACT_OFF && is_ours())
+	if (query->plannedstmt->parallelModeNeeded && query->estate->es_sourceText == query->sourceText &&
+		burn_redact != REDACT_OFF && is_ours())
 	{
 		char	   *text = MemoryContextAlloc(query->estate->es_query_cxt, TEXT_BYTES);
 
@@ -399,7 +397,6 @@ executor_run(QueryDesc *query, ScanDirection direction, uint64 count RUN_PARAMET
 		previous_executor_run(query, direction, count RUN_ARGUMENT);
 	else
 		standard_ExecutorRun(query, direction, count RUN_ARGUMENT);
-	blank_portal(ActivePortal);
 }
 
 static void
@@ -407,16 +404,28 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo parameters,
 				QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
-	watch(text);
+	/* A ROLLBACK in what is called frees the statement. */
+	const char *cursor = IsA(statement->utilityStmt, DeclareCursorStmt) ?
+		((DeclareCursorStmt *) statement->utilityStmt)->portalname : NULL;
+
+	(void) watch(text, false);
 	if (previous_process_utility)
 		previous_process_utility(statement, text, read_only_tree, context, parameters,
 								 environment, receiver, completion);
 	else
 		standard_ProcessUtility(statement, text, read_only_tree, context, parameters,
 								environment, receiver, completion);
-	blank_portal(ActivePortal);
-	if (IsA(statement->utilityStmt, DeclareCursorStmt))
-		blank_portal(GetPortalByName(((DeclareCursorStmt *) statement->utilityStmt)->portalname));
+	if (cursor != NULL && burn_redact != REDACT_OFF && is_ours())
+		blank_portal(GetPortalByName(cursor));
+}
+
+static void
+hook_running(void)
+{
+	previous_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = executor_run;
+	previous_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
 }
 
 void
@@ -426,8 +435,4 @@ hush_start(void)
 	emit_log_hook = emit_log;
 	previous_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = post_parse_analyze;
-	previous_executor_run = ExecutorRun_hook;
-	ExecutorRun_hook = executor_run;
-	previous_process_utility = ProcessUtility_hook;
-	ProcessUtility_hook = process_utility;
 }

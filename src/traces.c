@@ -27,25 +27,16 @@
 #define PREFIX_CHARS		4	/* bn1_ or br1_ */
 #define PARAMETER_DIGITS	5	/* there is no $65536 */
 #define NAME_BYTES			64	/* of PostgreSQL's names */
+#define IS_DIGIT(c)			((c) >= '0' && (c) <= '9')
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/*
- * May it stand in a word?  So may a dollar, but not in a dollar quote's tag.
- */
+/* May it stand in a word?  So may a dollar, but not in a dollar quote's tag. */
 static bool
 is_word_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || (unsigned char) c >= 0x80;
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || IS_DIGIT(c) || c == '_' || (unsigned char) c >= 0x80;
 }
 
-/*
- * Has p a token's shape?  Or may it have had, before the text was cut?
- */
+/* Has p a token's shape?  Or may it have had, before the text was cut? */
 static bool
 is_token(const char *p)
 {
@@ -57,9 +48,7 @@ is_token(const char *p)
 	return count >= TOKEN_CHARS || p[count] == '\0';
 }
 
-/*
- * Are the first letters of text these, in whatever case?
- */
+/* Are the first letters of text these, in whatever case? */
 static bool
 begins(const char *text, const char *letters)
 {
@@ -94,11 +83,10 @@ names_plainly(const char *text)
 }
 
 /*
- * Is the name in quotes that begins here one of our functions' once its Unicode escapes
- * are undone, whatever the escape character?  None has a letter twice in a row: that is
- * one, escaped.
+ * Is the name in quotes that begins here ours once its Unicode escapes are undone, whatever
+ * the escape character?  None of ours has a letter twice in a row: that is one, escaped.
  */
-static bool
+static __attribute__((noinline)) bool
 names_escaped(const char *p)
 {
 	char		name[NAME_BYTES];
@@ -134,15 +122,13 @@ traces_in(const char *text)
 	return false;
 }
 
-/*
- * How many bytes the tag has that opens a dollar quote at p: 0 for none.
- */
+/* How many bytes the tag has that opens a dollar quote at p: 0 for none. */
 static size_t
 tag_bytes(const char *p)
 {
 	size_t		count = 1;
 
-	if (*p != '$' || is_digit(p[1]))
+	if (*p != '$' || IS_DIGIT(p[1]))
 		return 0;
 	while (is_word_char(p[count]))
 		count++;
@@ -150,9 +136,8 @@ tag_bytes(const char *p)
 }
 
 /*
- * What is behind a literal or a name in quotes; NULL, as from the next functions, where
- * that is not certain: in a literal that is no escape string a setting decides whether a
- * backslash escapes the quote behind it; a name may be a string in JSON.
+ * What is behind a literal or a name in quotes; NULL, as below, where that is not certain: but
+ * in an escape string a setting decides whether \' ends it; a name may be a string in JSON.
  */
 static const char *
 behind_quotes(const char *p, bool behind_e)
@@ -212,14 +197,12 @@ behind_number(const char *p)
 
 	while (!is_token(p) &&
 		   (is_word_char(*p) || *p == '.' ||
-			((*p == '+' || *p == '-') && (p[-1] == 'e' || p[-1] == 'E') && is_digit(p[1]))))
+			((*p == '+' || *p == '-') && (p[-1] == 'e' || p[-1] == 'E') && IS_DIGIT(p[1]))))
 		p++;
 	return *p == '$' && strspn(start, DIGITS ".") < (size_t) (p - start) ? NULL : p;
 }
 
-/*
- * What is kept: a word, up to a token in it; a parameter; one character.
- */
+/* What is kept: a word, up to a token in it; a parameter; one character. */
 static const char *
 behind_kept(const char *p)
 {
@@ -234,10 +217,9 @@ behind_kept(const char *p)
 }
 
 /*
- * Writes text to out, blanked, and a NUL: at most size bytes in all, of which there
- * must be one.  What has no room is left out, and a character is not cut.  Returns
- * whether the text has a value, a quoted name or a comment, that is, whether anything
- * was blanked.
+ * Writes text to out, blanked, and a NUL: at most size bytes in all, of which there must be
+ * one.  What has no room is left out, and a character is not cut.  Returns whether anything
+ * was blanked: a value, a quoted name or a comment.
  */
 bool
 traces_blank(char *out, size_t size, const char *text)
@@ -257,7 +239,7 @@ traces_blank(char *out, size_t size, const char *text)
 			end = behind_dollar_quote(p);
 		else if ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'))
 			end = behind_comment(p), instead = " ";
-		else if (is_digit(*p) || (*p == '.' && is_digit(p[1])))
+		else if (IS_DIGIT(*p) || (*p == '.' && IS_DIGIT(p[1])))
 			end = behind_number(p), instead = "?";
 		else if (*p == '\\' || is_token(p))
 			end = NULL;

@@ -186,6 +186,12 @@ delete $works{pg_stat_statements_of_a_wrapper} if $node->pg_version >= 17;
 my %fails = (
 	cast_of_the_result => "\\set VERBOSITY verbose\nSELECT burn_read('TOKEN')::int",
 	error_before_it_is_parsed => q(SELECT burn_create('MARKER') FRMO nowhere WHERE),
+	fetch_of_what_has_no_literal => <<~'SQL',
+		CREATE TEMP TABLE inbox AS SELECT 'MARKER' AS note;
+		BEGIN;
+		DECLARE c CURSOR FOR SELECT burn_create(note::json::text) FROM inbox;
+		FETCH c;
+		SQL
 	execute_of_what_is_gone => <<~'SQL',
 		PREPARE c AS SELECT burn_create($1);
 		DISCARD ALL;
@@ -331,6 +337,24 @@ my %cases = (
 		  'BEGIN', "DECLARE c CURSOR FOR $query", 'FETCH c', 'ROLLBACK', 'TABLE notes';
 		return;
 	},
+	execute_of_what_was_parsed => sub {
+		my ($marker) = @_;
+		my $session = session_after(@all_logged, execute('c', 'SELECT burn_create($1, $2)', 'x', '1 day') . sync());
+
+		$session->answer_to(query($_)) foreach "EXECUTE c('x', '$marker')", "EXPLAIN ANALYZE EXECUTE c('$marker', '1 day')",
+		  "CREATE TEMP TABLE made AS EXECUTE c('$marker', '1 day')";
+		return (statements_view(), activity());
+	},
+	describe_of_what_has_changed => sub {
+		my ($marker) = @_;
+		my $session = session_after(query('CREATE TABLE changes (note text, token text)'),
+			parse('named', "INSERT INTO changes VALUES ('$marker', burn_create(\$1)) RETURNING token") . sync());
+
+		$node->safe_psql('postgres', 'ALTER TABLE changes ALTER note TYPE integer USING 0');
+		$session->answer_to(Wire::message('D', "Snamed\0") . sync());
+		$session->ask('DROP TABLE changes');
+		return;
+	},
 	verify_receipt => sub {
 		my ($marker) = @_;
 		my $token = create($node, $marker);
@@ -415,6 +439,14 @@ my %cases = (
 	memory_contexts_of_an_idle_session => sub {
 		my ($marker) = @_;
 		my $session = session_after(execute('named', "SELECT wrapper('$marker')") . sync());
+		logged($node, sub { $node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts($session->{pid})") }, qr/Grand total/);
+		return;
+	},
+	memory_contexts_of_a_session_that_goes_on => sub {
+		my ($marker) = @_;
+		my $session = session_after(
+			execute('named', "WITH given AS (SELECT '$marker' AS note, repeat('x', 100) AS more) SELECT burn_create(note) FROM given") . sync(),
+			query('SELECT 1'));
 		logged($node, sub { $node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts($session->{pid})") }, qr/Grand total/);
 		return;
 	},
@@ -507,6 +539,17 @@ foreach my $redact ('on', 'quiet', 'off')
 		}
 		like($written, $shapes{$name}, "$name: $redact: its shape is") if defined $shapes{$name} && $redact ne 'off';
 	}
+}
+
+# A procedure that rolls its caller's statement back, whose plan PostgreSQL then frees
+foreach my $redact ('off', 'on')
+{
+	set_redact($node, $redact);
+	my $session = session_after(query('CREATE OR REPLACE PROCEDURE rolls_back(a text, b text, c text) LANGUAGE plpgsql AS '
+			. q($$BEGIN ROLLBACK; PERFORM relname FROM pg_class WHERE oid = 1; END$$)));
+	my $answer = $session->answer_to(execute('', q(CALL rolls_back($1, $1 || 'a', $1 || 'b')), 'x') . sync());
+	is($answer->{error}, undef, "redact = $redact: a procedure may roll back") unless $answer->{closed};
+	ok(!$answer->{closed}, "redact = $redact: and the server lives");
 }
 
 # ----------

@@ -47,17 +47,17 @@ $node->safe_psql('postgres', <<~'SQL');
 
 # ----------
 # A session that has handled a secret, and goes on to others: whole, but where nothing of
-# ours stood in the text that led to us
+# ours stood in the text that led to us, and EXECUTE, which may lead there
 # ----------
 
-my @others = (q(SELECT 'we execute -- nothing (at all)' AS myexecute),
-	'GRANT EXECUTE /* (always) */ ON FUNCTION wrapper(text) TO regress_bounded', 'SELECT 1 AS execute');
-my @shapes = (q(SELECT '?' AS myexecute), 'GRANT EXECUTE   ON FUNCTION wrapper(text) TO regress_bounded', 'SELECT ? AS execute');
+my @others = (q(SELECT 'we do -- nothing (at all)' AS mine), 'GRANT SELECT /* (always) */ ON pg_class TO regress_bounded', 'SELECT 1 AS one');
+my @shapes = (q(SELECT '?' AS mine), 'GRANT SELECT   ON pg_class TO regress_bounded', 'SELECT ? AS one');
+my @execute = (q(SELECT 'we' AS execute), q(SELECT '?' AS execute));
 
-foreach my $call ([ q(SELECT burn_create('x')), 'whole', @others ], [ q(SELECT wrapper('x')), 'blanked', @shapes ])
+foreach my $call ([ q(SELECT burn_create('x')), 'whole', @others, $execute[1] ], [ q(SELECT wrapper('x')), 'blanked', @shapes, $execute[1] ])
 {
 	my ($first, $how, @expected) = @$call;
-	my %log = logged($node, sub { $node->safe_psql('postgres', join(";\n", $first, q(SET log_statement = 'all'), @others)) });
+	my %log = logged($node, sub { $node->safe_psql('postgres', join(";\n", $first, q(SET log_statement = 'all'), @others, $execute[0])) });
 	like($log{log}, qr/LOG:  statement: \Q$_\E;?$/m, "after $first others are logged $how: $_") foreach @expected;
 }
 
