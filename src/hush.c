@@ -121,7 +121,9 @@ static void
 blank_portal(Portal portal)
 {
 	if (PortalIsValid(portal) && portal->visible && portal->strategy != PORTAL_MULTI_QUERY &&
-		list_length(portal->stmts) == 1 && traces_blank(statement_text, TEXT_BYTES, portal->sourceText))
+		list_length(portal->stmts) == 1 &&
+		(shows_values || debug_query_string == NULL || strcmp(portal->sourceText, debug_query_string) != 0) &&
+		traces_blank(statement_text, TEXT_BYTES, portal->sourceText))
 		portal->sourceText = MemoryContextStrdup(portal->portalContext, statement_text);
 }
 
@@ -142,13 +144,12 @@ claim_message(bool led, bool parsed)
 	ever_ours = true;
 	our_message = message;
 	if (parsed)
-	{
 		parsed_message = message;
-		blank_portal(ActivePortal);
-	}
 	shows_values = debug_query_string != NULL && strcmp(shape(), debug_query_string) != 0;
 	if (shows_values)
 		pgstat_report_activity(STATE_RUNNING, shape());
+	if (parsed)
+		blank_portal(ActivePortal);
 }
 
 /*

@@ -30,14 +30,14 @@
 #define IS_DIGIT(c)			((c) >= '0' && (c) <= '9')
 
 /* May it stand in a word?  So may a dollar, but not in a dollar quote's tag. */
-static bool
+static inline bool
 is_word_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || IS_DIGIT(c) || c == '_' || (unsigned char) c >= 0x80;
 }
 
 /* Has p a token's shape?  Or may it have had, before the text was cut? */
-static bool
+static inline bool
 is_token(const char *p)
 {
 	size_t		count;
