@@ -27,6 +27,7 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
 #include <dlfcn.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -82,6 +83,15 @@ is_ours(void)
 					   our_message == GetCurrentStatementStartTimestamp()));
 }
 
+static bool
+executes(const char *text)
+{
+	for (; (text = strcasestr(text, "execute")) != NULL; text += strlen("execute"))
+		if (!isalnum((unsigned char) text[strlen("execute")]) && text[strlen("execute")] != '_')
+			return true;
+	return false;
+}
+
 /* Does a text name us?  The client's is asked once in a message of many statements. */
 static inline bool
 names_us(const char *text)
@@ -94,7 +104,7 @@ names_us(const char *text)
 
 	if (text == NULL || (asked == text && asked_at == message))
 		return text != NULL && answer;
-	named = traces_in(text) || (ever_ours && strcasestr(text, "execute") != NULL);
+	named = traces_in(text) || (ever_ours && executes(text));
 	if (text == debug_query_string)
 		asked = text, asked_at = message, answer = named;
 	return named;

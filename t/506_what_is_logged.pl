@@ -50,8 +50,8 @@ $node->safe_psql('postgres', <<~'SQL');
 # ours stood in the text that led to us, and EXECUTE, which may lead there
 # ----------
 
-my @others = (q(SELECT 'we do -- nothing (at all)' AS mine), 'GRANT SELECT /* (always) */ ON pg_class TO regress_bounded', 'SELECT 1 AS one');
-my @shapes = (q(SELECT '?' AS mine), 'GRANT SELECT   ON pg_class TO regress_bounded', 'SELECT ? AS one');
+my @others = (q(SELECT 'we do -- nothing (at all)' AS mine), 'GRANT SELECT /* (always) */ ON pg_class TO regress_bounded', 'SELECT 1 AS executed_at');
+my @shapes = (q(SELECT '?' AS mine), 'GRANT SELECT   ON pg_class TO regress_bounded', 'SELECT ? AS executed_at');
 my @execute = (q(SELECT 'we' AS execute), q(SELECT '?' AS execute));
 
 foreach my $call ([ q(SELECT burn_create('x')), 'whole', @others, $execute[1] ], [ q(SELECT wrapper('x')), 'blanked', @shapes, $execute[1] ])
