@@ -286,16 +286,16 @@ convert_note(Ending *e, text *opened)
 	size_t		server_bytes;
 	char	   *server = encoding_convert(VARDATA(opened), bytes, PG_UTF8,
 										  GetDatabaseEncoding(), &server_bytes);
+	const bool	converted = server != VARDATA(opened);
 	text	   *note = opened;
 
 	if (server == NULL)
 		elog(ERROR, "burn note cannot be converted back to the server's encoding");
-	if (server != VARDATA(opened))
-	{
+	if (converted)
 		note = cstring_to_text_with_len(server, server_bytes);
-		secrets_add(e->secrets, note, VARSIZE(note));
-	}
 	encoding_free(server, VARDATA(opened), server_bytes);
+	if (converted)
+		secrets_add(e->secrets, note, VARSIZE(note));
 	try_conversion_to_client(note);
 	return note;
 }
@@ -581,10 +581,12 @@ ending_finish(Ending *e, Oid function, text **note)
 		store_close(&e->store);
 	}
 
-	if (ended && e->outcome == OUTCOME_READ)
+	if (e->outcome == OUTCOME_READ)
 	{
-		secrets_keep(e->secrets, opened);
+		ended = ended && opened != NULL;
 		*note = opened;
+		if (ended)
+			secrets_keep(e->secrets, opened);
 	}
 	secrets_end(e->secrets);
 	return ended;

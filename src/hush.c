@@ -297,7 +297,8 @@ is_ours_to_log(const ErrorData *edata)
 {
 	return edata->message != NULL && (MyProcPid == PostmasterPid || !IsInitProcessingMode()) &&
 		((ever_ours && is_from(edata, ":mcxt.c:")) ||
-		 (debug_query_string != NULL ? is_ours() : ever_ours && IsTransactionOrTransactionBlock()) ||
+		 (debug_query_string != NULL ? is_ours() :
+		  (burn_redact == REDACT_QUIET || ever_ours) && IsTransactionOrTransactionBlock()) ||
 		 names_us(debug_query_string) ||
 		 traces_in(edata->message) || traces_in(edata->detail) || traces_in(edata->detail_log) ||
 		 traces_in(edata->hint) || traces_in(edata->context) || traces_in(edata->internalquery));
@@ -369,7 +370,7 @@ watch(const char *text, bool analyzed)
 	named = (analyzed || ever_ours) && names_us(text);
 	if (!named && !is_ours())
 		return false;
-	claim_message(named, true);
+	claim_message(analyzed && text != debug_query_string && traces_in(text), true);
 	return true;
 }
 

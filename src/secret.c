@@ -3,9 +3,9 @@
  * secret.c
  *	  The secrets that a call holds: wiped when it ends, and by an error.
  *
- * An error leads to a reset of the memory context in which the call began, at the latest
- * when its transaction has ended, and that wipes what secrets_end() has not: nobody has
- * to catch the error.
+ * An error resets the memory context in which the call began, or aborts the transaction
+ * without that, as in PL/pgSQL's expressions.  Either wipes what secrets_end() has not:
+ * nobody has to catch the error.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,6 +13,7 @@
 
 #include <sodium.h>
 
+#include "access/xact.h"
 #include "utils/memutils.h"
 
 #include "src/secret.h"
@@ -26,19 +27,37 @@ typedef struct Secret
 
 struct Secrets
 {
+	Secrets    *next;
 	MemoryContext context;
 	MemoryContextCallback callback;
 	Secret	   *first;
 };
+
+/* Those of calls that have not ended. */
+static Secrets *live = NULL;
 
 static void
 wipe(void *argument)
 {
 	Secrets    *secrets = argument;
 
+	for (Secrets **place = &live; *place != NULL; place = &(*place)->next)
+		if (*place == secrets)
+		{
+			*place = secrets->next;
+			break;
+		}
+
 	for (Secret *secret = secrets->first; secret != NULL; secret = secret->next)
 		sodium_memzero(secret->memory, secret->bytes);
 	secrets->first = NULL;
+}
+
+static void
+at_transaction_end(XactEvent event, void *argument)
+{
+	while (event == XACT_EVENT_ABORT && live != NULL)
+		wipe(live);
 }
 
 /*
@@ -47,13 +66,20 @@ wipe(void *argument)
 Secrets *
 secrets_begin(void)
 {
+	static bool registered = false;
 	Secrets    *secrets = palloc(sizeof(Secrets));
+
+	if (!registered)
+		RegisterXactCallback(at_transaction_end, NULL);
+	registered = true;
 
 	secrets->context = CurrentMemoryContext;
 	secrets->first = NULL;
 	secrets->callback.func = wipe;
 	secrets->callback.arg = secrets;
 	MemoryContextRegisterResetCallback(secrets->context, &secrets->callback);
+	secrets->next = live;
+	live = secrets;
 	return secrets;
 }
 
