@@ -70,7 +70,6 @@
 #include "src/encoding.h"
 #include "src/end.h"
 #include "src/errors.h"
-#include "src/expiry.h"
 #include "src/hush.h"
 #include "src/purge.h"
 #include "src/settings.h"
@@ -393,13 +392,7 @@ burn_status(PG_FUNCTION_ARGS)
 	isnull[ACTOR] = receipt->witness.actor == NULL;
 	isnull[SEAL] = !receipt->has_seal;
 	if (receipt->has_seal)
-	{
-		bytea	   *seal = palloc(VARHDRSZ + SEAL_RECEIPT_BYTES);
-
-		SET_VARSIZE(seal, VARHDRSZ + SEAL_RECEIPT_BYTES);
-		memcpy(VARDATA(seal), receipt->seal, SEAL_RECEIPT_BYTES);
-		values[SEAL] = PointerGetDatum(seal);
-	}
+		values[SEAL] = receipt_seal(receipt);
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, isnull)));
 }

@@ -145,6 +145,7 @@ static void
 claim_message(bool led, bool parsed)
 {
 	const TimestampTz message = GetCurrentStatementStartTimestamp();
+	const char *shown;
 
 	session_is_ours |= led && !names_us(debug_query_string);
 	if (our_message == message && (!parsed || parsed_message == message))
@@ -155,9 +156,10 @@ claim_message(bool led, bool parsed)
 	our_message = message;
 	if (parsed)
 		parsed_message = message;
-	shows_values = debug_query_string != NULL && strcmp(shape(), debug_query_string) != 0;
+	shown = debug_query_string != NULL ? shape() : NULL;
+	shows_values = shown != NULL && strcmp(shown, debug_query_string) != 0;
 	if (shows_values)
-		pgstat_report_activity(STATE_RUNNING, shape());
+		pgstat_report_activity(STATE_RUNNING, shown);
 	if (parsed)
 		blank_portal(ActivePortal);
 }
@@ -326,16 +328,17 @@ emit_log(ErrorData *edata)
 	{
 		const ErrorData whole = *edata;
 		const char *statement = debug_query_string;
+		const bool	harmless = is_harmless(edata);
 
 		/* It may fail before anything else, and pg_stat_activity would keep showing it. */
 		if (is_ours() || names_us(statement))
 			claim_message(false, false);
 
-		if (is_harmless(edata) || MyProcPid == PostmasterPid)
+		if (harmless || MyProcPid == PostmasterPid)
 			strlcpy(message_text, edata->message, TEXT_BYTES);
 		else
 			compose_message(edata);
-		if (!is_harmless(edata))
+		if (!harmless)
 		{
 			edata->detail = compose_detail(edata);
 			edata->hint = NULL;
@@ -363,12 +366,8 @@ emit_log(ErrorData *edata)
 static pg_attribute_always_inline bool
 watch(const char *text, bool analyzed)
 {
-	bool		named;
-
-	if (burn_redact == REDACT_OFF || creating_extension)
-		return false;
-	named = (analyzed || ever_ours) && names_us(text);
-	if (!named && !is_ours())
+	if (burn_redact == REDACT_OFF || creating_extension ||
+		!(is_ours() || ((analyzed || ever_ours) && names_us(text))))
 		return false;
 	claim_message(analyzed && text != debug_query_string && traces_in(text), true);
 	return true;

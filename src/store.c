@@ -452,6 +452,19 @@ notes_next(BurnScan *scan, BurnNote *note)
 }
 
 /*
+ * The receipt's seal as a bytea.
+ */
+Datum
+receipt_seal(const BurnReceipt *receipt)
+{
+	bytea	   *seal = palloc(VARHDRSZ + SEAL_RECEIPT_BYTES);
+
+	SET_VARSIZE(seal, VARHDRSZ + SEAL_RECEIPT_BYTES);
+	memcpy(VARDATA(seal), receipt->seal, SEAL_RECEIPT_BYTES);
+	return PointerGetDatum(seal);
+}
+
+/*
  * Adds a receipt.  Errors out where the note already has one: it has ended
  * before, and this row of it is a copy that somebody put back.  Also where another
  * transaction is writing one and does not end within lock_patience().
@@ -469,13 +482,7 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 	row_set(slot, RECEIPT_OUTCOME, CharGetDatum(receipt->outcome));
 	set_witness(slot, RECEIPT_CLIENT_IP, &receipt->witness);
 	if (receipt->has_seal)
-	{
-		bytea	   *seal = palloc(VARHDRSZ + SEAL_RECEIPT_BYTES);
-
-		SET_VARSIZE(seal, VARHDRSZ + SEAL_RECEIPT_BYTES);
-		memcpy(VARDATA(seal), receipt->seal, SEAL_RECEIPT_BYTES);
-		row_set(slot, RECEIPT_SEAL, PointerGetDatum(seal));
-	}
+		row_set(slot, RECEIPT_SEAL, receipt_seal(receipt));
 #ifdef BURN_TEST_LATER_COLUMN
 	row_set(slot, receipt_shape.later_at[0], CStringGetTextDatum("a later version"));
 #endif

@@ -73,6 +73,7 @@ extern void notes_all(BurnScan *scan, BurnStore *store, BlockNumber from, bool w
 extern bool notes_next(BurnScan *scan, BurnNote *note);
 extern bool notes_first(BurnStore *store, unsigned char *id);
 
+extern Datum receipt_seal(const BurnReceipt *receipt);
 extern void receipt_insert(BurnStore *store, const BurnReceipt *receipt);
 extern BurnReceiptLook receipt_look(BurnStore *store, const unsigned char *id);
 extern bool receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt);

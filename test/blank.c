@@ -253,18 +253,24 @@ draw(unsigned int limit)
 
 #define PICK(list) ((list)[draw(lengthof(list))])
 
+static void
+append(char *to, size_t *length, const char *part)
+{
+	size_t		added = strlen(part);
+
+	if (*length + added >= TEXT_MAX)
+		abort();
+	memcpy(to + *length, part, added + 1);
+	*length += added;
+}
+
 /*
  * Adds to the text only.
  */
 static void
 hide(Text *t, const char *part)
 {
-	size_t		length = strlen(part);
-
-	if (t->length + length >= TEXT_MAX)
-		abort();
-	memcpy(t->text + t->length, part, length + 1);
-	t->length += length;
+	append(t->text, &t->length, part);
 }
 
 /*
@@ -273,14 +279,8 @@ hide(Text *t, const char *part)
 static void
 leave(Text *t, const char *part)
 {
-	size_t		length = strlen(part);
-
-	if (t->uncertain)
-		return;
-	if (t->left_length + length >= TEXT_MAX)
-		abort();
-	memcpy(t->left + t->left_length, part, length + 1);
-	t->left_length += length;
+	if (!t->uncertain)
+		append(t->left, &t->left_length, part);
 }
 
 static void
