@@ -20,13 +20,15 @@
  * Locking: a look takes no lock that outlives it.  The delete takes the row's
  * lock without waiting.  Who finds the row deleted by a transaction in progress
  * looks again until its fuse is lit, or the other transaction gave up; the only
- * wait for another transaction's end is bounded (see wait_for_other in end.c).
+ * wait for another transaction's end is bounded (see end.c).
  * Passphrases are hashed a few at a time (see passphrase.c).
  *
  * docs/architecture.md has the reasons.
  *
  * src/create.c	creating
- * src/end.c	reading, revoking, finishing, expiring
+ * src/end.c	reading and revoking
+ * src/attempts.c	attempts at a passphrase
+ * src/finish.c	finishing burns that were rolled back, expiring
  * src/expiry.c	when a note expires
  * src/passphrase.c	hashing passphrases
  * src/secret.c	wiping what a call held
@@ -215,6 +217,19 @@ get_token(FunctionCallInfo fcinfo, BurnToken *token)
 				 errhint("This is a receipt token: it shows a note's status and cannot open it.")));
 }
 
+/*
+ * A token as SQL sees it.
+ */
+static text *
+token_text(const BurnToken *token)
+{
+	text	   *printed = palloc(VARHDRSZ + TOKEN_CHARS + 1);
+
+	token_print(VARDATA(printed), token);
+	SET_VARSIZE(printed, VARHDRSZ + TOKEN_CHARS);
+	return printed;
+}
+
 /* ----------
  * Creating
  * ----------
@@ -226,7 +241,11 @@ get_token(FunctionCallInfo fcinfo, BurnToken *token)
 static Datum
 create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 {
-	Secrets    *secrets;
+	struct
+	{
+		Secrets		secrets;
+		BurnToken	token;
+	}		   *call;
 	struct varlena *note;
 	const char *bytes;
 	size_t		count;
@@ -236,12 +255,12 @@ create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 	require_read_write(function);
 	refuse_null(fcinfo, 0, "burn note");
 
-	secrets = secrets_begin();
+	call = secrets_begin(sizeof(*call));
 	note = PG_GETARG_VARLENA_PP(0);
 	bytes = VARDATA_ANY(note);
 	count = VARSIZE_ANY_EXHDR(note);
 	if ((Pointer) note != PG_GETARG_POINTER(0))
-		secrets_add(secrets, note, VARSIZE_ANY(note));
+		secrets_add(&call->secrets, note, VARSIZE_ANY(note));
 	if (!(flags & SEAL_IS_BYTES))
 	{
 		char	   *utf8;
@@ -250,14 +269,15 @@ create(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 		refuse_size(count / MAX_CONVERSION_GROWTH);
 		utf8 = encoding_to_utf8(bytes, count, "burn note", &count);
 		if (utf8 != bytes)
-			secrets_add(secrets, utf8, count);
+			secrets_add(&call->secrets, utf8, count);
 		bytes = utf8;
 	}
 
-	token = create_note(secrets, fcinfo->flinfo->fn_oid, bytes, count, flags,
-						PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1),
-						get_passphrase(fcinfo, 2));
-	secrets_end(secrets);
+	create_note(&call->secrets, &call->token, fcinfo->flinfo->fn_oid, bytes, count, flags,
+				PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1),
+				get_passphrase(fcinfo, 2));
+	token = token_text(&call->token);
+	secrets_end(&call->secrets, NULL);
 	PG_RETURN_TEXT_P(token);
 }
 
@@ -295,12 +315,13 @@ read_note(FunctionCallInfo fcinfo, uint8 flags, const char *function)
 
 	require_read_write(function);
 
-	ending = ending_begin(OUTCOME_READ);
+	ending = secrets_begin(sizeof(*ending));
+	ending->outcome = OUTCOME_READ;
 	get_token(fcinfo, &ending->token);
 	ending->flags = flags;
 	ending->client_ip = PG_ARGISNULL(1) ? NULL : PG_GETARG_INET_PP(1);
 	ending->passphrase = get_passphrase(fcinfo, 2);
-	if (ending_finish(ending, fcinfo->flinfo->fn_oid, &note))
+	if (end_note(ending, fcinfo->flinfo->fn_oid, &note))
 		PG_RETURN_TEXT_P(note);
 
 	stats_count(COUNT_MISSES);
@@ -335,10 +356,11 @@ burn_revoke(PG_FUNCTION_ARGS)
 
 	require_read_write("burn_revoke()");
 
-	ending = ending_begin(OUTCOME_REVOKED);
+	ending = secrets_begin(sizeof(*ending));
+	ending->outcome = OUTCOME_REVOKED;
 	get_any_token(fcinfo, &ending->token);
 	ending->client_ip = PG_ARGISNULL(1) ? NULL : PG_GETARG_INET_PP(1);
-	PG_RETURN_BOOL(ending_finish(ending, fcinfo->flinfo->fn_oid, NULL));
+	PG_RETURN_BOOL(end_note(ending, fcinfo->flinfo->fn_oid, NULL));
 }
 
 /* ----------
@@ -369,8 +391,7 @@ burn_status(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 
 	get_any_token(fcinfo, &token);
-	token_to_receipt(&token, &token);
-	token_note_id(id, &token);
+	token_derive(&token, id, &token);
 	sodium_memzero(&token, sizeof(token));
 	status_look(&status, fcinfo->flinfo->fn_oid, id);
 
@@ -403,14 +424,13 @@ burn_status(PG_FUNCTION_ARGS)
 Datum
 burn_receipt_token(PG_FUNCTION_ARGS)
 {
-	text	   *result = palloc(VARHDRSZ + TOKEN_CHARS + 1);
+	text	   *result;
 	BurnToken	token;
 	BurnToken	receipt;
 
 	get_any_token(fcinfo, &token);
 	token_to_receipt(&receipt, &token);
-	token_print(VARDATA(result), &receipt);
-	SET_VARSIZE(result, VARHDRSZ + TOKEN_CHARS);
+	result = token_text(&receipt);
 
 	sodium_memzero(&token, sizeof(token));
 	sodium_memzero(&receipt, sizeof(receipt));
@@ -428,8 +448,7 @@ burn_note_id(PG_FUNCTION_ARGS)
 	BurnToken	receipt;
 
 	get_any_token(fcinfo, &token);
-	token_to_receipt(&receipt, &token);
-	token_note_id(result->data, &receipt);
+	token_derive(&receipt, result->data, &token);
 
 	sodium_memzero(&token, sizeof(token));
 	sodium_memzero(&receipt, sizeof(receipt));

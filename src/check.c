@@ -57,7 +57,7 @@ count_notes(Oid function, int64 *pending, int64 *pending_bytes, int64 *overdue)
 		else if (note.fuse.state == FUSE_LIVE && expires > now)
 		{
 			(*pending)++;
-			*pending_bytes += toast_datum_size(note_sealed(&note));
+			*pending_bytes += toast_datum_size(note.sealed);
 		}
 	}
 	scan_close(&scan);

@@ -53,15 +53,15 @@ refuse_many(BurnStore *store)
 }
 
 /*
- * Seals a note, of UTF-8 where flags say text, inserts it, and returns its token.
+ * Seals a note, of UTF-8 where flags say text, and inserts it.  token := its token; that is
+ * secret, and the caller's to wipe.
  */
-text *
-create_note(Secrets *secrets, Oid function, const char *note, size_t note_bytes,
-			uint8 flags, const Interval *expires_in, const text *passphrase)
+void
+create_note(Secrets *secrets, BurnToken *token, Oid function, const char *note,
+			size_t note_bytes, uint8 flags, const Interval *expires_in, const text *passphrase)
 {
 	struct
 	{
-		BurnToken	token;
 		BurnToken	receipt;
 		BurnFuse	fuse;
 		unsigned char passphrase[SEAL_PASSPHRASE_BYTES];	/* its hash */
@@ -72,14 +72,14 @@ create_note(Secrets *secrets, Oid function, const char *note, size_t note_bytes,
 	SealBinding binding;
 	BurnStore	store;
 	bytea	   *sealed;
-	text	   *result = palloc(VARHDRSZ + TOKEN_CHARS + 1);
+	unsigned char id[NOTE_ID_BYTES];
 
 	refuse_size(note_bytes);
-	token_make(&c->token, expiry_after(now, expires_in), burn_shard);
-	token_to_receipt(&c->receipt, &c->token);
+	token_make(token, expiry_after(now, expires_in), burn_shard);
+	token_derive(&c->receipt, id, token);
 	fuse_make(&c->fuse, passphrase != NULL ? burn_max_attempts : 0);
 
-	parts.secret = token_secret(&c->token);
+	parts.secret = token_secret(token);
 	parts.half = c->fuse.half;
 	if (passphrase != NULL)
 	{
@@ -88,34 +88,26 @@ create_note(Secrets *secrets, Oid function, const char *note, size_t note_bytes,
 		bool		hashed;
 
 		passphrase_begin(NULL);
-		hashed = passphrase_hash(c->passphrase, &c->token, normalized, bytes);
+		hashed = passphrase_hash(c->passphrase, token, normalized, bytes);
 		passphrase_end();
 		if (!hashed)
 			passphrase_report_memory();
 		parts.passphrase = c->passphrase;
 	}
 
-	binding.database = MyDatabaseId;
-	token_note_id(binding.id, &c->receipt);
-	binding.created_at = now;
-	binding.attempts_allowed = c->fuse.attempts_allowed;
-
 	sealed = palloc(VARHDRSZ + sealed_bytes);
 	SET_VARSIZE(sealed, VARHDRSZ + sealed_bytes);
+	note_bind(&binding, id, now, &c->fuse);
 	seal_note((unsigned char *) VARDATA(sealed), (const unsigned char *) note,
 			  note_bytes, flags, &parts, &binding);
 
 	store_open(&store, function, RowExclusiveLock);
-	note_insert(&store, binding.id, now, &c->fuse, sealed,
+	note_insert(&store, id, now, &c->fuse, sealed,
 				burn_max_pending > 0 ? GetUserId() : InvalidOid);
 	if (burn_max_pending > 0)
 		refuse_many(&store);
 	store_close(&store);
-	backlog_due_by(note_id_expires(binding.id));
+	backlog_due_by(note_id_expires(id));
 	pfree(sealed);
 	stats_count(COUNT_CREATED);
-
-	token_print(VARDATA(result), &c->token);
-	SET_VARSIZE(result, VARHDRSZ + TOKEN_CHARS);
-	return result;
 }

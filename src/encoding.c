@@ -18,6 +18,7 @@
 #include "catalog/namespace.h"
 #include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "src/encoding.h"
@@ -27,9 +28,8 @@
  * is nothing to convert, a copy in the caller's memory context where there is, and
  * NULL where it cannot be done.  Give what is returned to encoding_free().
  */
-char *
-encoding_convert(const char *text, size_t bytes, int from, int to,
-				 size_t *converted_bytes)
+static char *
+convert(const char *text, size_t bytes, int from, int to, size_t *converted_bytes)
 {
 	size_t		size = bytes * MAX_CONVERSION_GROWTH + 1;
 	char	   *converted;
@@ -67,7 +67,7 @@ encoding_convert(const char *text, size_t bytes, int from, int to,
 char *
 encoding_to_utf8(const char *text, size_t bytes, const char *what, size_t *utf8_bytes)
 {
-	char	   *utf8 = encoding_convert(text, bytes, GetDatabaseEncoding(), PG_UTF8, utf8_bytes);
+	char	   *utf8 = convert(text, bytes, GetDatabaseEncoding(), PG_UTF8, utf8_bytes);
 
 	if (utf8 == NULL)
 		ereport(ERROR,
@@ -86,6 +86,51 @@ encoding_free(char *converted, const char *text, size_t converted_bytes)
 		return;
 	sodium_memzero(converted, converted_bytes);
 	pfree(converted);
+}
+
+/*
+ * Errors out, before anything is burned, where text in the server's encoding could not
+ * be sent to the client.
+ */
+static void
+try_client(const text *note)
+{
+	size_t		sent_bytes;
+	char	   *sent = convert(VARDATA(note), VARSIZE(note) - VARHDRSZ, GetDatabaseEncoding(),
+							   pg_get_client_encoding(), &sent_bytes);
+
+	if (sent == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+				 errmsg("burn note has characters that the client's encoding %s cannot show",
+						pg_get_client_encoding_name()),
+				 errdetail("The note is not burned."),
+				 errhint("Set client_encoding to UTF8 and read it again.")));
+	encoding_free(sent, VARDATA(note), sent_bytes);
+}
+
+/*
+ * A note of UTF-8, one of the secrets, in the server's encoding, in which the client can
+ * be sent it.  What is returned is one of the secrets, too.
+ */
+text *
+encoding_to_server(Secrets *secrets, text *utf8)
+{
+	size_t		bytes;
+	char	   *server = convert(VARDATA(utf8), VARSIZE(utf8) - VARHDRSZ, PG_UTF8,
+								 GetDatabaseEncoding(), &bytes);
+	text	   *note = utf8;
+
+	if (server == NULL)
+		elog(ERROR, "burn note cannot be converted back to the server's encoding");
+	if (server != VARDATA(utf8))
+	{
+		note = cstring_to_text_with_len(server, bytes);
+		encoding_free(server, VARDATA(utf8), bytes);
+		secrets_add(secrets, note, VARSIZE(note));
+	}
+	try_client(note);
+	return note;
 }
 
 /* aset.c's ALLOC_CHUNK_LIMIT: larger chunks are not kept when they are freed. */

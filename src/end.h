@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * end.h
- *	  Ending a note: reading, revoking, locking, expiring.
+ *	  Ending a note by its token: reading and revoking.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,12 +14,11 @@
 #include "src/token.h"
 
 /*
- * One call of burn_read(), burn_read_bytes() or burn_revoke().  It lies among its
- * secrets.
+ * One call of burn_read(), burn_read_bytes() or burn_revoke().
  */
 typedef struct Ending
 {
-	Secrets    *secrets;
+	Secrets		secrets;
 	BurnOutcome outcome;		/* what the call is for: read or revoked */
 	uint8		flags;			/* reading: SEAL_IS_BYTES, or 0 for text */
 	const text *passphrase;		/* reading: as given, NULL for none */
@@ -33,16 +32,13 @@ typedef struct Ending
 	BurnFuse	opened_fuse;	/* of the row that was opened */
 } Ending;
 
-typedef enum BurnEnd
-{
-	END_DONE,
-	END_BUSY,					/* another transaction has what it takes */
-	END_FAILED
-} BurnEnd;
+extern bool end_note(Ending *e, Oid function, text **note);
 
-extern Ending *ending_begin(BurnOutcome outcome);
-extern bool ending_finish(Ending *e, Oid function, text **note);
-extern BurnEnd end_for_sweep(BurnStore *store, BurnNote *note, TimestampTz now);
-extern void receipt_from_tombstone(BurnReceipt *receipt, const BurnNote *note);
+/* For those who end notes without burning them here. */
+extern bool ending_light(BurnStore *store, BurnNote *note, const BurnFuse *tombstone,
+						 XLogRecPtr *lsn);
+extern void ending_receipt(const Ending *e, BurnOutcome outcome, BurnReceipt *receipt,
+						   BurnFuse *tombstone);
+extern void ending_give(BurnStore *store, const BurnReceipt *receipt);
 
 #endif							/* BURN_END_H */

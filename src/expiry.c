@@ -15,23 +15,6 @@
 #include "src/settings.h"
 
 /*
- * Milliseconds since the Unix epoch, negative before it; and a time from them.
- */
-int64
-unix_milliseconds(TimestampTz time)
-{
-	return (time + SECS_PER_DAY * USECS_PER_SEC *
-			(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) / 1000;
-}
-
-TimestampTz
-from_unix_milliseconds(uint64 milliseconds)
-{
-	return (TimestampTz) milliseconds * 1000 - SECS_PER_DAY * USECS_PER_SEC *
-		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
-}
-
-/*
  * When a note that is created now expires, in milliseconds since the Unix
  * epoch.  expires_in is NULL for the default.
  */

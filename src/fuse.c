@@ -119,18 +119,15 @@ void
 fuse_make_tombstone(BurnFuse *fuse, BurnOutcome outcome, TimestampTz closed_at,
 					const BurnWitness *witness, const unsigned char *seal)
 {
-	SealAddress address;
+	/* There is room for one address: the claimed one, else the seen one. */
+	const bool	is_peer = witness->client_ip == NULL && witness->peer != NULL;
+	const SealAddress *address = is_peer ? &witness->seen : &witness->claimed;
 
 	start_fuse(fuse, outcome);
 	memcpy(fuse->closed_at, &closed_at, sizeof(fuse->closed_at));
-
-	/* There is room for one address: the claimed one, else the seen one. */
-	witness_address(&address, witness->client_ip != NULL ? witness->client_ip : witness->peer);
-	fuse->family = address.family;
-	if (witness->client_ip == NULL && witness->peer != NULL)
-		fuse->family |= FUSE_PEER;
-	fuse->mask = address.mask;
-	memcpy(fuse->address, address.address, sizeof(fuse->address));
+	fuse->family = address->family | (is_peer ? FUSE_PEER : 0);
+	fuse->mask = address->mask;
+	memcpy(fuse->address, address->address, sizeof(fuse->address));
 
 	if (seal != NULL)
 		memcpy(fuse->seal, seal, sizeof(fuse->seal));
@@ -149,15 +146,6 @@ bool
 fuse_is_outcome(char state)
 {
 	return state != FUSE_LIVE && state != FUSE_VOID && fuse_state_name(state) != NULL;
-}
-
-/*
- * Is b the fuse that a was, though attempts may have been counted meanwhile?
- */
-bool
-fuse_same_half(const BurnFuse *a, const BurnFuse *b)
-{
-	return a->state == b->state && sodium_memcmp(a->half, b->half, sizeof(a->half)) == 0;
 }
 
 /*

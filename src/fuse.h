@@ -8,6 +8,8 @@
 #ifndef BURN_FUSE_H
 #define BURN_FUSE_H
 
+#include <sodium.h>
+
 #include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
 #include "storage/buf.h"
@@ -85,10 +87,18 @@ extern TimestampTz fuse_closed_at(const BurnFuse *fuse);
 extern void fuse_witness(BurnWitness *witness, const BurnFuse *fuse);
 extern const char *fuse_state_name(char state);
 
-extern bool fuse_same_half(const BurnFuse *a, const BurnFuse *b);
 extern bool fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page);
 extern bool fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
 					  const BurnFuse *expected, const BurnFuse *replacement,
 					  XLogRecPtr *lsn);
+
+/*
+ * Is b the fuse that a was, though attempts may have been counted meanwhile?
+ */
+static inline bool
+fuse_same_half(const BurnFuse *a, const BurnFuse *b)
+{
+	return a->state == b->state && sodium_memcmp(a->half, b->half, sizeof(a->half)) == 0;
+}
 
 #endif							/* BURN_FUSE_H */

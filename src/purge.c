@@ -21,8 +21,8 @@
 #include "utils/timestamp.h"
 
 #include "src/backlog.h"
-#include "src/end.h"
 #include "src/expiry.h"
+#include "src/finish.h"
 #include "src/purge.h"
 #include "src/settings.h"
 #include "src/store.h"
@@ -105,7 +105,7 @@ end_listed(Purge *purge, BurnStore *store, const unsigned char *id)
 	notes_between(&scan, store, id, next);
 	found = notes_next(&scan, &note);
 	if (found && fuse_is_lit(&note.fuse))
-		end = end_for_sweep(store, &note, purge_time(purge));
+		end = finish_for_sweep(store, &note, purge_time(purge));
 	else if (found && !note.busy)
 		found = false;			/* who was about to burn it gave up before */
 	scan_close(&scan);
@@ -137,7 +137,7 @@ end_expired(Purge *purge, BurnStore *store, int64 *tries)
 			memcpy(from, note.id, NOTE_ID_BYTES);
 			next_id(from);
 			(*tries)--;
-			if (end_for_sweep(store, &note, purge_time(purge)) == END_DONE)
+			if (finish_for_sweep(store, &note, purge_time(purge)) == END_DONE)
 				ended++;
 		}
 		else
@@ -173,7 +173,7 @@ end_lit(Purge *purge, BurnStore *store, int64 *tries)
 			position->read = note.slot->tts_tid;
 			if (fuse_is_lit(&note.fuse) && note_id_expires(note.id) > purge->now)
 			{
-				BurnEnd		end = end_for_sweep(store, &note, purge_time(purge));
+				BurnEnd		end = finish_for_sweep(store, &note, purge_time(purge));
 
 				/* Whoever has it may have prepared that before a crash. */
 				if (end == END_DONE)

@@ -180,7 +180,7 @@ seal_flags(const unsigned char *sealed, size_t sealed_bytes)
  * Returns 0, or -1 (and nothing to wipe) where anything does not authenticate.
  */
 int
-seal_open(unsigned char *opened, size_t *note_bytes,
+seal_open(unsigned char *opened, size_t *note_bytes, uint8_t *flags,
 		  const unsigned char *sealed, size_t sealed_bytes,
 		  const SealParts *parts, const SealBinding *binding)
 {
@@ -192,6 +192,9 @@ seal_open(unsigned char *opened, size_t *note_bytes,
 
 	if (sealed_bytes < seal_sealed_bytes(0) ||
 		(seal_flags(sealed, sealed_bytes) & ~SEAL_FLAGS_KNOWN) != 0)
+		return -1;
+	*flags = sealed[1];
+	if (((*flags & SEAL_HAS_PASSPHRASE) != 0) != (parts->passphrase != NULL))
 		return -1;
 	padded = sealed_bytes - SEAL_HEADER_BYTES - SEAL_TAG_BYTES;
 

@@ -79,7 +79,7 @@ extern void seal_note(unsigned char *sealed, const unsigned char *note,
 					  size_t note_bytes, uint8_t flags, const SealParts *parts,
 					  const SealBinding *binding);
 extern int	seal_flags(const unsigned char *sealed, size_t sealed_bytes);
-extern int	seal_open(unsigned char *opened, size_t *note_bytes,
+extern int	seal_open(unsigned char *opened, size_t *note_bytes, uint8_t *flags,
 					  const unsigned char *sealed, size_t sealed_bytes,
 					  const SealParts *parts, const SealBinding *binding);
 extern void seal_receipt(unsigned char *seal, const unsigned char *rkey,

@@ -18,21 +18,6 @@
 
 #include "src/secret.h"
 
-typedef struct Secret
-{
-	struct Secret *next;
-	void	   *memory;
-	size_t		bytes;
-} Secret;
-
-struct Secrets
-{
-	Secrets    *next;
-	MemoryContext context;
-	MemoryContextCallback callback;
-	Secret	   *first;
-};
-
 /* Those of calls that have not ended. */
 static Secrets *live = NULL;
 
@@ -61,20 +46,24 @@ at_transaction_end(XactEvent event, void *argument)
 }
 
 /*
- * The secrets of a call that works in the current memory context.
+ * Memory of so many bytes, zeroed, for a call that works in the current memory context:
+ * a Secrets, and behind it what the call holds, which is secret.
  */
-Secrets *
-secrets_begin(void)
+void *
+secrets_begin(size_t bytes)
 {
 	static bool registered = false;
-	Secrets    *secrets = palloc(sizeof(Secrets));
+	Secrets    *secrets = palloc0(bytes);
 
+	Assert(bytes >= sizeof(Secrets));
 	if (!registered)
 		RegisterXactCallback(at_transaction_end, NULL);
 	registered = true;
 
 	secrets->context = CurrentMemoryContext;
-	secrets->first = NULL;
+	secrets->rest.memory = secrets + 1;
+	secrets->rest.bytes = bytes - sizeof(Secrets);
+	secrets->first = &secrets->rest;
 	secrets->callback.func = wipe;
 	secrets->callback.arg = secrets;
 	MemoryContextRegisterResetCallback(secrets->context, &secrets->callback);
@@ -116,21 +105,13 @@ secrets_add(Secrets *secrets, void *memory, size_t bytes)
 }
 
 /*
- * Leaves what was added to the caller, who returns it.
+ * Wipes them, but for what the caller returns: something added, or NULL.
  */
 void
-secrets_keep(Secrets *secrets, const void *memory)
+secrets_end(Secrets *secrets, const void *kept)
 {
-	for (Secret *secret = secrets->first; secret != NULL; secret = secret->next)
-		if (secret->memory == memory)
+	for (Secret *secret = secrets->first; kept != NULL && secret != NULL; secret = secret->next)
+		if (secret->memory == kept)
 			secret->bytes = 0;
-}
-
-/*
- * Wipes them.
- */
-void
-secrets_end(Secrets *secrets)
-{
 	wipe(secrets);
 }

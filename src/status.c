@@ -10,8 +10,8 @@
 #include "utils/timestamp.h"
 
 #include "src/compat.h"
-#include "src/end.h"
 #include "src/expiry.h"
+#include "src/finish.h"
 #include "src/fuse.h"
 #include "src/seal.h"
 #include "src/status.h"
@@ -19,7 +19,7 @@
 static void
 look_at_note(BurnStatus *status, const BurnNote *note)
 {
-	bytea	   *header = DatumGetByteaPSlice(note_sealed(note), 0, SEAL_HEADER_BYTES);
+	bytea	   *header = DatumGetByteaPSlice(note->sealed, 0, SEAL_HEADER_BYTES);
 	int			flags = seal_flags((unsigned char *) VARDATA_ANY(header), VARSIZE_ANY_EXHDR(header));
 
 	if (flags >= 0)

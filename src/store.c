@@ -94,6 +94,9 @@ static BurnShape attempt_shape = {
 	.types = {UUIDOID, TIMESTAMPTZOID, INETOID, INETOID, TEXTOID}
 };
 
+/* Sealing adds less than an eighth. */
+#define SEALED_BYTES_MAX (SEAL_NOTE_BYTES_MAX / 8 * 9)
+
 /* In what way a row was damaged, for report_damage(). */
 static const char damaged_fuse[] = "its fuse is none that this version writes";
 static const char other_id[] = "its id does not lead to it";
@@ -136,18 +139,18 @@ store_close(BurnStore *store)
  * Sets the columns client_ip, peer and actor, which stand in this order.
  */
 static void
-set_witness(TupleTableSlot *slot, AttrNumber client_ip, const BurnWitness *witness)
+set_witness(BurnRow *row, AttrNumber client_ip, const BurnWitness *witness)
 {
 	if (witness->client_ip != NULL)
-		row_set(slot, client_ip, InetPGetDatum(witness->client_ip));
+		row_set(row, client_ip, InetPGetDatum(witness->client_ip));
 	if (witness->peer != NULL)
-		row_set(slot, client_ip + 1, InetPGetDatum(witness->peer));
+		row_set(row, client_ip + 1, InetPGetDatum(witness->peer));
 	if (witness->actor != NULL)
-		row_set(slot, client_ip + 2, PointerGetDatum(witness->actor));
+		row_set(row, client_ip + 2, PointerGetDatum(witness->actor));
 }
 
 /*
- * Is this of a length that seal_note() makes, and, out of line, in rel's TOAST table?
+ * Is this no longer than what seal_note() makes, and, out of line, in rel's TOAST table?
  * Ciphertext is never compressed.
  */
 static bool
@@ -170,7 +173,7 @@ sealed_fits(Relation rel, Datum sealed)
 		return false;
 	else
 		bytes = VARSIZE_ANY_EXHDR(value);
-	return bytes <= seal_sealed_bytes(SEAL_NOTE_BYTES_MAX);
+	return bytes <= SEALED_BYTES_MAX;
 }
 
 /*
@@ -186,16 +189,16 @@ static const char *
 look(const BurnScan *scan, BurnNote *note)
 {
 	TupleTableSlot *slot = scan->slot;
-	Relation	rel = scan->index_scan != NULL ? scan->index_scan->heapRelation : scan->table_scan->rs_rd;
 
 	note->slot = slot;
 	memset(note->id, 0, NOTE_ID_BYTES);
-	if (!row_fits(slot, &note_shape))
+	if (!scan->fits)
 		return "its columns do not fit";
 
 	slot_getsomeattrs(slot, NOTE_SEALED);
 	memcpy(note->id, DatumGetUUIDP(slot->tts_values[NOTE_ID - 1])->data, NOTE_ID_BYTES);
-	if (!sealed_fits(rel, slot->tts_values[NOTE_SEALED - 1]))
+	note->sealed = slot->tts_values[NOTE_SEALED - 1];
+	if (!sealed_fits(scan->heap, note->sealed))
 		return "its sealed note has an impossible length";
 
 	note->created_at = DatumGetTimestampTz(slot->tts_values[NOTE_CREATED_AT - 1]);
@@ -227,18 +230,15 @@ void
 note_insert(BurnStore *store, const unsigned char *id, TimestampTz created_at,
 			const BurnFuse *fuse, bytea *sealed, Oid creator)
 {
-	TupleTableSlot *slot = row_make(&store->notes);
+	BurnRow		row = {0};
 
-	row_set(slot, NOTE_ID, UUIDPGetDatum((const pg_uuid_t *) id));
-	row_set(slot, NOTE_CREATED_AT, TimestampTzGetDatum(created_at));
-	row_set(slot, NOTE_FUSE, PointerGetDatum(fuse));
-	row_set(slot, NOTE_SEALED, PointerGetDatum(sealed));
+	row_set(&row, NOTE_ID, UUIDPGetDatum((const pg_uuid_t *) id));
+	row_set(&row, NOTE_CREATED_AT, TimestampTzGetDatum(created_at));
+	row_set(&row, NOTE_FUSE, PointerGetDatum(fuse));
+	row_set(&row, NOTE_SEALED, PointerGetDatum(sealed));
 	if (OidIsValid(creator))
-		row_set(slot, NOTE_CREATOR, ObjectIdGetDatum(creator));
-	ExecStoreVirtualTuple(slot);
-
-	row_insert(&store->notes, slot);
-	ExecDropSingleTupleTableSlot(slot);
+		row_set(&row, NOTE_CREATOR, ObjectIdGetDatum(creator));
+	row_insert(&store->notes, &row);
 	CommandCounterIncrement();
 }
 
@@ -250,21 +250,22 @@ int
 notes_of_creator(BurnStore *store, Oid creator, int limit)
 {
 	Relation	index = index_open(store->notes.second, store->lockmode);
-	const BurnTable by_creator = {.heap = store->notes.heap,.key = index};
+	BurnTable	by_creator = store->notes;
 	uint64		now = unix_milliseconds(GetCurrentTimestamp());
 	ScanKeyData key;
 	BurnScan	scan;
 	int			count = 0;
 
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(creator));
+	by_creator.key = index;
 	scan_index(&scan, &by_creator, &key, 1, false);
-	while (count < limit &&
-		   index_getnext_slot(scan.index_scan, ForwardScanDirection, scan.slot))
+	scan.with_coming = true;
+	while (count < limit && scan_next(&scan))
 	{
 		const Datum *values = scan.slot->tts_values;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!row_fits(scan.slot, &note_shape))
+		if (!scan.fits)
 			continue;
 		slot_getsomeattrs(scan.slot, NOTE_FUSE);
 		if (((BurnFuse *) DatumGetPointer(values[NOTE_FUSE - 1]))->state == FUSE_LIVE &&
@@ -284,23 +285,16 @@ bool
 note_find(BurnStore *store, const unsigned char *id, BurnNote *note)
 {
 	BurnScan	scan;
-	bool		found;
+	const char *damage;
 
-	scan_for(&scan, &store->notes, id);
-	found = scan_next(&scan);
-	if (found)
-	{
-		const char *damage = look(&scan, note);
-
-		if (damage == NULL && memcmp(note->id, id, NOTE_ID_BYTES) != 0)
-			damage = other_id;
-		if (damage != NULL)
-			report_damage(ERROR, note, damage);
-	}
-	else
-		ExecDropSingleTupleTableSlot(scan.slot);
-	scan_end(&scan);
-	return found;
+	if (!row_find(&scan, &store->notes, id))
+		return false;
+	damage = look(&scan, note);
+	if (damage == NULL && memcmp(note->id, id, NOTE_ID_BYTES) != 0)
+		damage = other_id;
+	if (damage != NULL)
+		report_damage(ERROR, note, damage);
+	return true;
 }
 
 /*
@@ -331,28 +325,6 @@ note_check_id(BurnStore *store, const BurnNote *note)
 	if (place == NULL)
 		report_damage(ERROR, note, other_id);
 	scan_close(&scan);
-}
-
-/*
- * The sealed note as it is stored, perhaps out of line.
- */
-Datum
-note_sealed(const BurnNote *note)
-{
-	bool		isnull;
-	Datum		sealed = slot_getattr(note->slot, NOTE_SEALED, &isnull);
-
-	Assert(!isnull);
-	return sealed;
-}
-
-/*
- * The buffer that holds note->fuse_on_page, pinned until note_release().
- */
-Buffer
-note_buffer(const BurnNote *note)
-{
-	return ((BufferHeapTupleTableSlot *) note->slot)->buffer;
 }
 
 /*
@@ -388,13 +360,6 @@ note_delete(BurnStore *store, BurnNote *note)
 	return result;
 }
 
-void
-note_release(BurnNote *note)
-{
-	ExecDropSingleTupleTableSlot(note->slot);
-	sodium_memzero(note, sizeof(*note));
-}
-
 /*
  * Scans of notes: those whose ids sort from one on and below another, in order of
  * expiry; or all of them from a block of the table on, in the order of their rows.
@@ -415,6 +380,8 @@ notes_all(BurnScan *scan, BurnStore *store, BlockNumber from, bool with_coming)
 	Relation	heap = store->notes.heap;
 	BlockNumber blocks = RelationGetNumberOfBlocks(heap);
 
+	scan->shape = &note_shape;
+	scan->heap = heap;
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(heap, NULL);
 	scan->in_range = false;
@@ -472,28 +439,27 @@ receipt_seal(const BurnReceipt *receipt)
 void
 receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 {
-	TupleTableSlot *slot = row_make(&store->receipts);
+	BurnRow		row = {0};
 	MemoryContext caller = CurrentMemoryContext;
 	const int	lock_timeout = LockTimeout;
 
-	row_set(slot, RECEIPT_ID, UUIDPGetDatum((const pg_uuid_t *) receipt->id));
-	row_set(slot, RECEIPT_CREATED_AT, TimestampTzGetDatum(receipt->created_at));
-	row_set(slot, RECEIPT_CLOSED_AT, TimestampTzGetDatum(receipt->closed_at));
-	row_set(slot, RECEIPT_OUTCOME, CharGetDatum(receipt->outcome));
-	set_witness(slot, RECEIPT_CLIENT_IP, &receipt->witness);
+	row_set(&row, RECEIPT_ID, UUIDPGetDatum((const pg_uuid_t *) receipt->id));
+	row_set(&row, RECEIPT_CREATED_AT, TimestampTzGetDatum(receipt->created_at));
+	row_set(&row, RECEIPT_CLOSED_AT, TimestampTzGetDatum(receipt->closed_at));
+	row_set(&row, RECEIPT_OUTCOME, CharGetDatum(receipt->outcome));
+	set_witness(&row, RECEIPT_CLIENT_IP, &receipt->witness);
 	if (receipt->has_seal)
-		row_set(slot, RECEIPT_SEAL, receipt_seal(receipt));
+		row_set(&row, RECEIPT_SEAL, receipt_seal(receipt));
 #ifdef BURN_TEST_LATER_COLUMN
-	row_set(slot, receipt_shape.later_at[0], CStringGetTextDatum("a later version"));
+	row_set(&row, LATER_COLUMN(0), CStringGetTextDatum("a later version"));
 #endif
-	ExecStoreVirtualTuple(slot);
 
 	PG_TRY();
 	{
 		/* Where users' code may run, row_insert() does that for a part of it. */
 		if (store->receipts.plain)
 			LockTimeout = lock_patience();
-		row_insert(&store->receipts, slot);
+		row_insert(&store->receipts, &row);
 		if (store->receipts.plain)
 			LockTimeout = lock_timeout;
 	}
@@ -525,7 +491,6 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 				 errdetail("Its row was put back into the table after the note had ended.")));
 	}
 	PG_END_TRY();
-	ExecDropSingleTupleTableSlot(slot);
 
 	/* Its triggers may have had their own mind. */
 	if (!store->receipts.plain)
@@ -540,7 +505,7 @@ receipt_insert(BurnStore *store, const BurnReceipt *receipt)
 }
 
 /*
- * Is there a receipt for this note?  The answer is for end_for_sweep(), which
+ * Is there a receipt for this note?  The answer is for finish_for_sweep(), which
  * must not wait for the transaction that is writing one.
  */
 BurnReceiptLook
@@ -550,7 +515,8 @@ receipt_look(BurnStore *store, const unsigned char *id)
 	BurnReceiptLook result = RECEIPT_ABSENT;
 
 	scan_for(&scan, &store->receipts, id);
-	if (index_getnext_slot(scan.index_scan, ForwardScanDirection, scan.slot))
+	scan.with_coming = true;
+	if (scan_next(&scan))
 		result = TransactionIdIsValid(scan.snapshot.xmin) ? RECEIPT_COMING : RECEIPT_THERE;
 	scan_close(&scan);
 	return result;
@@ -563,43 +529,40 @@ bool
 receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt)
 {
 	BurnScan	scan;
-	bool		found;
+	const Datum *values;
+	const bool *isnull;
 
-	scan_for(&scan, &store->receipts, id);
-	found = scan_next(&scan);
-	if (found)
+	if (!row_find(&scan, &store->receipts, id))
+		return false;
+	if (!scan.fits)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("receipt of burn note is damaged: its columns do not fit")));
+	slot_getallattrs(scan.slot);
+	values = scan.slot->tts_values;
+	isnull = scan.slot->tts_isnull;
+
+	memset(receipt, 0, sizeof(*receipt));
+	memcpy(receipt->id, id, NOTE_ID_BYTES);
+	receipt->created_at = DatumGetTimestampTz(values[RECEIPT_CREATED_AT - 1]);
+	receipt->closed_at = DatumGetTimestampTz(values[RECEIPT_CLOSED_AT - 1]);
+	receipt->outcome = DatumGetChar(values[RECEIPT_OUTCOME - 1]);
+	if (!isnull[RECEIPT_CLIENT_IP - 1])
+		receipt->witness.client_ip = (inet *) PG_DETOAST_DATUM_COPY(values[RECEIPT_CLIENT_IP - 1]);
+	if (!isnull[RECEIPT_PEER - 1])
+		receipt->witness.peer = (inet *) PG_DETOAST_DATUM_COPY(values[RECEIPT_PEER - 1]);
+	if (!isnull[RECEIPT_ACTOR - 1])
+		receipt->witness.actor = DatumGetTextPCopy(values[RECEIPT_ACTOR - 1]);
+	if (!isnull[RECEIPT_SEAL - 1])
 	{
-		TupleTableSlot *slot = scan.slot;
-		const Datum *values = slot->tts_values;
-		const bool *isnull = slot->tts_isnull;
+		bytea	   *seal = DatumGetByteaPP(values[RECEIPT_SEAL - 1]);
 
-		if (!row_fits(slot, &receipt_shape))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("receipt of burn note is damaged: its columns do not fit")));
-		slot_getallattrs(slot);
-		memset(receipt, 0, sizeof(*receipt));
-		memcpy(receipt->id, id, NOTE_ID_BYTES);
-		receipt->created_at = DatumGetTimestampTz(values[RECEIPT_CREATED_AT - 1]);
-		receipt->closed_at = DatumGetTimestampTz(values[RECEIPT_CLOSED_AT - 1]);
-		receipt->outcome = DatumGetChar(values[RECEIPT_OUTCOME - 1]);
-		if (!isnull[RECEIPT_CLIENT_IP - 1])
-			receipt->witness.client_ip = (inet *) PG_DETOAST_DATUM_COPY(values[RECEIPT_CLIENT_IP - 1]);
-		if (!isnull[RECEIPT_PEER - 1])
-			receipt->witness.peer = (inet *) PG_DETOAST_DATUM_COPY(values[RECEIPT_PEER - 1]);
-		if (!isnull[RECEIPT_ACTOR - 1])
-			receipt->witness.actor = DatumGetTextPCopy(values[RECEIPT_ACTOR - 1]);
-		if (!isnull[RECEIPT_SEAL - 1])
-		{
-			bytea	   *seal = DatumGetByteaPP(values[RECEIPT_SEAL - 1]);
-
-			receipt->has_seal = VARSIZE_ANY_EXHDR(seal) == SEAL_RECEIPT_BYTES;
-			if (receipt->has_seal)
-				memcpy(receipt->seal, VARDATA_ANY(seal), SEAL_RECEIPT_BYTES);
-		}
+		receipt->has_seal = VARSIZE_ANY_EXHDR(seal) == SEAL_RECEIPT_BYTES;
+		if (receipt->has_seal)
+			memcpy(receipt->seal, VARDATA_ANY(seal), SEAL_RECEIPT_BYTES);
 	}
-	scan_close(&scan);
-	return found;
+	ExecDropSingleTupleTableSlot(scan.slot);
+	return true;
 }
 
 bool
@@ -631,16 +594,14 @@ attempt_insert(BurnStore *store, const unsigned char *id, TimestampTz at,
 			   const BurnWitness *witness)
 {
 	BurnTable	table;
-	TupleTableSlot *slot;
+	BurnRow		row = {0};
+
+	row_set(&row, ATTEMPT_ID, UUIDPGetDatum((const pg_uuid_t *) id));
+	row_set(&row, ATTEMPT_AT, TimestampTzGetDatum(at));
+	set_witness(&row, ATTEMPT_CLIENT_IP, witness);
 
 	burn_table_open(&table, &attempt_shape, store->function, store->lockmode);
-	slot = row_make(&table);
-	row_set(slot, ATTEMPT_ID, UUIDPGetDatum((const pg_uuid_t *) id));
-	row_set(slot, ATTEMPT_AT, TimestampTzGetDatum(at));
-	set_witness(slot, ATTEMPT_CLIENT_IP, witness);
-	ExecStoreVirtualTuple(slot);
-	row_insert(&table, slot);
-	ExecDropSingleTupleTableSlot(slot);
+	row_insert(&table, &row);
 	burn_table_close(&table);
 }
 

@@ -8,6 +8,10 @@
 #ifndef BURN_STORE_H
 #define BURN_STORE_H
 
+#include <sodium.h>
+
+#include "miscadmin.h"
+
 #include "src/fuse.h"
 #include "src/table.h"
 #include "src/token.h"
@@ -32,6 +36,7 @@ typedef struct BurnNote
 	bool		busy;			/* is another transaction inserting or deleting the row? */
 	TupleTableSlot *slot;
 	BurnFuse   *fuse_on_page;
+	Datum		sealed;			/* as it is stored, perhaps out of line */
 } BurnNote;
 
 typedef struct BurnReceipt
@@ -62,10 +67,7 @@ extern int	notes_of_creator(BurnStore *store, Oid creator, int limit);
 extern bool note_find(BurnStore *store, const unsigned char *id, BurnNote *note);
 extern void note_fuse(const BurnNote *note, BurnFuse *fuse);
 extern void note_check_id(BurnStore *store, const BurnNote *note);
-extern Datum note_sealed(const BurnNote *note);
-extern Buffer note_buffer(const BurnNote *note);
 extern BurnDelete note_delete(BurnStore *store, BurnNote *note);
-extern void note_release(BurnNote *note);
 
 extern void notes_between(BurnScan *scan, BurnStore *store, const unsigned char *from,
 						  const unsigned char *bound);
@@ -86,5 +88,34 @@ extern void attempt_insert(BurnStore *store, const unsigned char *id, TimestampT
 extern bool attempts_first(BurnStore *store, const unsigned char *from, unsigned char *id);
 extern bool attempts_delete(BurnStore *store, unsigned char *from, const unsigned char *bound,
 							int64 limit, TimestampTz until, int64 *deleted);
+
+/*
+ * The buffer that holds note->fuse_on_page, pinned until note_release().
+ */
+static inline Buffer
+note_buffer(const BurnNote *note)
+{
+	return ((BufferHeapTupleTableSlot *) note->slot)->buffer;
+}
+
+static inline void
+note_release(BurnNote *note)
+{
+	ExecDropSingleTupleTableSlot(note->slot);
+	sodium_memzero(note, sizeof(*note));
+}
+
+/*
+ * What a note is bound to, when it is sealed and when it is opened.
+ */
+static inline void
+note_bind(SealBinding *binding, const unsigned char *id, TimestampTz created_at,
+		  const BurnFuse *fuse)
+{
+	binding->database = MyDatabaseId;
+	memcpy(binding->id, id, sizeof(binding->id));
+	binding->created_at = created_at;
+	binding->attempts_allowed = fuse->attempts_allowed;
+}
 
 #endif							/* BURN_STORE_H */

@@ -64,7 +64,7 @@ forget(Datum arg, Oid relid)
 {
 	for (BurnShape *shape = shapes; shape != NULL; shape = shape->next)
 		if (!OidIsValid(relid) || relid == shape->heap)
-			shape->watched = shape->valid = false;
+			shape->unchanged = shape->up_to_date = false;
 }
 
 /*
@@ -279,35 +279,29 @@ burn_table_open(BurnTable *table, BurnShape *shape, Oid function, LOCKMODE lockm
 	/* Taking the lock accepts invalidations: the OID may be stale. */
 	for (;;)
 	{
-		if (!shape->valid)
+		if (!shape->up_to_date)
 			shape->heap = find_table(function, shape->name);
-		shape->watched = true;
+		shape->unchanged = true;
 		LockRelationOid(shape->heap, lockmode);
-		if (shape->watched || shape->heap == find_table(function, shape->name))
+		if (shape->unchanged || shape->heap == find_table(function, shape->name))
 			break;
 		UnlockRelationOid(shape->heap, lockmode);
 	}
 
 	/* What changes meanwhile respects the lock, but is to be learnt the next time. */
-	if (!shape->valid)
+	if (!shape->up_to_date)
 	{
-		shape->watched = true;
+		shape->unchanged = true;
 		learn(shape);
-		shape->valid = shape->watched;
+		shape->up_to_date = shape->unchanged;
 	}
 
+	table->shape = shape;
 	table->heap = table_open(shape->heap, NoLock);
 	table->key = index_open(shape->key, lockmode);
 	table->second = shape->second;
-	table->second_key = shape->second_key;
+	memcpy(table->later_at, shape->later_at, sizeof(table->later_at));
 	table->plain = shape->plain;
-}
-
-void
-burn_table_close(BurnTable *table)
-{
-	index_close(table->key, NoLock);
-	table_close(table->heap, NoLock);
 }
 
 /*
@@ -360,16 +354,6 @@ insert_entry(Relation rel, Relation index, TupleTableSlot *slot)
 }
 
 /*
- * How many milliseconds to wait for another transaction: lock_timeout, or, where there
- * is none, the time after which a deadlock is found.
- */
-int
-lock_patience(void)
-{
-	return LockTimeout > 0 ? LockTimeout : DeadlockTimeout;
-}
-
-/*
  * Waits for a moment, for what has been awaited since then.  False, at once, where that
  * is longer than lock_patience().
  */
@@ -386,19 +370,43 @@ lock_wait(TimestampTz since)
 }
 
 /*
- * Inserts the row in slot.  Errors out where a trigger keeps it from being
- * inserted: the caller's promise would rest on a row that is not there.
+ * The row as a virtual tuple of the table's; columns that are not ours are NULL.
+ */
+static TupleTableSlot *
+make_slot(const BurnTable *table, const BurnRow *row)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
+
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	for (int i = 0; i < (int) lengthof(row->values); i++)
+	{
+		AttrNumber	column = i < COLUMNS_MAX ? i + 1 : table->later_at[i - COLUMNS_MAX];
+
+		if (row->is_set[i] && column != 0)
+		{
+			slot->tts_values[column - 1] = row->values[i];
+			slot->tts_isnull[column - 1] = false;
+		}
+	}
+	return ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * Inserts a row.  Errors out where a trigger keeps it from being inserted: the
+ * caller's promise would rest on a row that is not there.
  */
 void
-row_insert(const BurnTable *table, TupleTableSlot *slot)
+row_insert(const BurnTable *table, const BurnRow *row)
 {
 	Relation	rel = table->heap;
+	TupleTableSlot *slot = make_slot(table, row);
+	const int	second_key = table->shape->second_key;
 
 	if (table->plain)
 	{
 		table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
 		insert_entry(rel, table->key, slot);
-		if (table->second_key > 0 && !slot->tts_isnull[table->second_key - 1])
+		if (second_key > 0 && row->is_set[second_key - 1])
 		{
 			Relation	second = index_open(table->second, RowExclusiveLock);
 
@@ -426,43 +434,7 @@ row_insert(const BurnTable *table, TupleTableSlot *slot)
 							RelationGetRelationName(rel))));
 		end_executor(estate, result_rel);
 	}
-}
-
-/*
- * An empty row for row_insert(); columns that are not ours are NULL.
- */
-TupleTableSlot *
-row_make(const BurnTable *table)
-{
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
-
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	return slot;
-}
-
-/*
- * Sets a column, unless it is 0: one that has not come yet.
- */
-void
-row_set(TupleTableSlot *slot, AttrNumber column, Datum value)
-{
-	if (column == 0)
-		return;
-	slot->tts_values[column - 1] = value;
-	slot->tts_isnull[column - 1] = false;
-}
-
-/*
- * Does deleting a row fire triggers, which may skip it?
- */
-bool
-row_delete_fires(const BurnTable *table)
-{
-	const TriggerDesc *triggers = table->heap->trigdesc;
-
-	return triggers != NULL &&
-		(triggers->trig_delete_before_row || triggers->trig_delete_after_row);
+	ExecDropSingleTupleTableSlot(slot);
 }
 
 /*
@@ -527,8 +499,10 @@ row_delete(const BurnTable *table, TupleTableSlot *slot)
  */
 void
 scan_index(BurnScan *scan, const BurnTable *table, ScanKey keys, int count,
-				 bool in_range)
+		   bool in_range)
 {
+	scan->shape = table->shape;
+	scan->heap = table->heap;
 	InitDirtySnapshot(scan->snapshot);
 	scan->slot = table_slot_create(table->heap, NULL);
 	scan->with_coming = false;
@@ -554,7 +528,7 @@ scan_for(BurnScan *scan, const BurnTable *table, const unsigned char *id)
 
 void
 scan_range(BurnScan *scan, const BurnTable *table, const unsigned char *from,
-			const unsigned char *bound)
+		   const unsigned char *bound)
 {
 	ScanKeyData keys[2];
 
@@ -580,45 +554,6 @@ scan_id(const BurnScan *scan)
 }
 
 /*
- * The next row that is, or was until a delete in progress, in the table.
- */
-bool
-scan_next(BurnScan *scan)
-{
-	for (;;)
-	{
-		bool		found = scan->index_scan != NULL
-			? index_getnext_slot(scan->index_scan, ForwardScanDirection, scan->slot)
-			: table_scan_getnextslot(scan->table_scan, ForwardScanDirection, scan->slot);
-
-		if (!found)
-			return false;
-		/* Another transaction's insert in progress is not there yet, but for who purges. */
-		if (scan->with_coming || !TransactionIdIsValid(scan->snapshot.xmin))
-			return true;
-	}
-}
-
-/*
- * Ends the scan but for its slot, which keeps its page pinned.
- */
-void
-scan_end(BurnScan *scan)
-{
-	if (scan->index_scan != NULL)
-		index_endscan(scan->index_scan);
-	else
-		table_endscan(scan->table_scan);
-}
-
-void
-scan_close(BurnScan *scan)
-{
-	scan_end(scan);
-	ExecDropSingleTupleTableSlot(scan->slot);
-}
-
-/*
  * The bytes that a varlena takes at data, where some are available; 0 where it would
  * take more, or is something that no table holds.
  */
@@ -641,9 +576,9 @@ varlena_bytes(const char *data, size_t available)
 
 /*
  * Do the columns of a row fill its tuple, as far as it goes and no farther, with none
- * NULL that must not be?  Only then may the slot be asked for any of them.
+ * NULL that must not be?
  */
-bool
+static bool
 row_fits(const TupleTableSlot *slot, const BurnShape *shape)
 {
 	const TupleDesc tupdesc = slot->tts_tupleDescriptor;
@@ -690,6 +625,63 @@ row_fits(const TupleTableSlot *slot, const BurnShape *shape)
 }
 
 /*
+ * The next row that is, or was until a delete in progress, in the table.
+ */
+bool
+scan_next(BurnScan *scan)
+{
+	for (;;)
+	{
+		bool		found = scan->index_scan != NULL
+			? index_getnext_slot(scan->index_scan, ForwardScanDirection, scan->slot)
+			: table_scan_getnextslot(scan->table_scan, ForwardScanDirection, scan->slot);
+
+		if (!found)
+			return false;
+		/* Another transaction's insert in progress is not there yet, but for who purges. */
+		if (scan->with_coming || !TransactionIdIsValid(scan->snapshot.xmin))
+		{
+			scan->fits = row_fits(scan->slot, scan->shape);
+			return true;
+		}
+	}
+}
+
+static void
+end_scan(BurnScan *scan)
+{
+	if (scan->index_scan != NULL)
+		index_endscan(scan->index_scan);
+	else
+		table_endscan(scan->table_scan);
+}
+
+void
+scan_close(BurnScan *scan)
+{
+	end_scan(scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+}
+
+/*
+ * Looks for the row with this id, in a scan that has ended but for the row's slot, which
+ * keeps its page pinned: the caller owes an ExecDropSingleTupleTableSlot().  False: it owes
+ * nothing.
+ */
+bool
+row_find(BurnScan *scan, const BurnTable *table, const unsigned char *id)
+{
+	bool		found;
+
+	scan_for(scan, table, id);
+	found = scan_next(scan);
+	end_scan(scan);
+	if (!found)
+		ExecDropSingleTupleTableSlot(scan->slot);
+	return found;
+}
+
+/*
  * Deletes rows whose ids sort from one on and below another, limit at most, until
  * that time (0 for no limit), and adds how many to *deleted.  True if no more are
  * left to try.  Waits for nobody: a row that is being changed stays, and *from then
@@ -697,7 +689,7 @@ row_fits(const TupleTableSlot *slot, const BurnShape *shape)
  */
 bool
 rows_delete(const BurnTable *table, unsigned char *from, const unsigned char *bound,
-			   int64 limit, TimestampTz until, int64 *deleted)
+			int64 limit, TimestampTz until, int64 *deleted)
 {
 	BurnScan	scan;
 	bool		busy = false;

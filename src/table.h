@@ -9,8 +9,10 @@
 #define BURN_TABLE_H
 
 #include "access/genam.h"
+#include "access/table.h"
 #include "access/tableam.h"
 #include "executor/tuptable.h"
+#include "storage/proc.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -43,8 +45,8 @@ typedef struct BurnShape
 
 	struct BurnShape *next;		/* of those that were ever opened */
 	bool		known;			/* among these? */
-	bool		watched;		/* no change since burn_table_open() looked? */
-	bool		valid;			/* is what follows? */
+	bool		unchanged;		/* since burn_table_open() looked? */
+	bool		up_to_date;		/* is what follows? */
 	Oid			heap;
 	Oid			key;
 	Oid			second;
@@ -52,13 +54,28 @@ typedef struct BurnShape
 	bool		plain;
 } BurnShape;
 
+/*
+ * A row to insert: the columns of 1.0 by their numbers, then those that came later.  What
+ * is not set is NULL.
+ */
+typedef struct BurnRow
+{
+	Datum		values[COLUMNS_MAX + LATER_COLUMNS_MAX];
+	bool		is_set[COLUMNS_MAX + LATER_COLUMNS_MAX];
+} BurnRow;
+
+#define LATER_COLUMN(i) (COLUMNS_MAX + 1 + (i))
+
 /* One of the extension's tables, opened for one call. */
 typedef struct BurnTable
 {
+	const BurnShape *shape;
 	Relation	heap;
 	Relation	key;			/* its index on id */
-	Oid			second;			/* and its other one, if second_key is not 0 */
-	int			second_key;
+
+	/* The shape's, which may be found out anew while this one is open. */
+	Oid			second;
+	AttrNumber	later_at[LATER_COLUMNS_MAX];
 	bool		plain;			/* see is_plain() */
 } BurnTable;
 
@@ -72,26 +89,24 @@ typedef enum BurnDelete
 /* A scan over rows. */
 typedef struct BurnScan
 {
+	const BurnShape *shape;
+	Relation	heap;
 	SnapshotData snapshot;
 	IndexScanDesc index_scan;	/* or */
 	TableScanDesc table_scan;
 	bool		in_range;		/* of ids, in their order? */
 	bool		with_coming;	/* also rows that are being inserted? */
 	TupleTableSlot *slot;
+	bool		fits;			/* is the row sound? Only then ask slot for a column */
 } BurnScan;
 
 extern void burn_table_open(BurnTable *table, BurnShape *shape, Oid function, LOCKMODE lockmode);
-extern void burn_table_close(BurnTable *table);
 
-extern int	lock_patience(void);
 extern bool lock_wait(TimestampTz since);
 
-extern TupleTableSlot *row_make(const BurnTable *table);
-extern void row_set(TupleTableSlot *slot, AttrNumber column, Datum value);
-extern void row_insert(const BurnTable *table, TupleTableSlot *slot);
+extern void row_insert(const BurnTable *table, const BurnRow *row);
+extern bool row_find(BurnScan *scan, const BurnTable *table, const unsigned char *id);
 extern BurnDelete row_delete(const BurnTable *table, TupleTableSlot *slot);
-extern bool row_delete_fires(const BurnTable *table);
-extern bool row_fits(const TupleTableSlot *slot, const BurnShape *shape);
 extern bool rows_first(const BurnTable *table, const unsigned char *from, unsigned char *id);
 extern bool rows_delete(const BurnTable *table, unsigned char *from, const unsigned char *bound,
 						int64 limit, TimestampTz until, int64 *deleted);
@@ -103,7 +118,42 @@ extern void scan_range(BurnScan *scan, const BurnTable *table, const unsigned ch
 					   const unsigned char *bound);
 extern const unsigned char *scan_id(const BurnScan *scan);
 extern bool scan_next(BurnScan *scan);
-extern void scan_end(BurnScan *scan);
 extern void scan_close(BurnScan *scan);
+
+static inline void
+burn_table_close(BurnTable *table)
+{
+	index_close(table->key, NoLock);
+	table_close(table->heap, NoLock);
+}
+
+/*
+ * How many milliseconds to wait for another transaction: lock_timeout, or, where there
+ * is none, the time after which a deadlock is found.
+ */
+static inline int
+lock_patience(void)
+{
+	return LockTimeout > 0 ? LockTimeout : DeadlockTimeout;
+}
+
+static inline void
+row_set(BurnRow *row, AttrNumber column, Datum value)
+{
+	row->values[column - 1] = value;
+	row->is_set[column - 1] = true;
+}
+
+/*
+ * Does deleting a row fire triggers, which may skip it?
+ */
+static inline bool
+row_delete_fires(const BurnTable *table)
+{
+	const TriggerDesc *triggers = table->heap->trigdesc;
+
+	return triggers != NULL &&
+		(triggers->trig_delete_before_row || triggers->trig_delete_after_row);
+}
 
 #endif							/* BURN_TABLE_H */

@@ -136,13 +136,15 @@ token_to_receipt(BurnToken *receipt, const BurnToken *token)
 }
 
 /*
- * Derives the NOTE_ID_BYTES of the note's id from its receipt token.
+ * Derives the receipt token, and from it the NOTE_ID_BYTES of the note's id.  receipt may be
+ * token.
  */
 void
-token_note_id(unsigned char *id, const BurnToken *receipt)
+token_derive(BurnToken *receipt, unsigned char *id, const BurnToken *token)
 {
 	unsigned char h[10];		/* 74 bits and 6 that are dropped */
 
+	token_to_receipt(receipt, token);
 	burn_hash(h, sizeof(h), HASH_LABEL_NOTE_ID, receipt->body, TOKEN_BODY_BYTES);
 
 	memcpy(id, receipt->body, TOKEN_EXPIRES_BYTES);
@@ -154,15 +156,6 @@ token_note_id(unsigned char *id, const BurnToken *receipt)
 }
 
 /*
- * The TOKEN_SECRET_BYTES of a token's secret, or of a receipt token's rkey.
- */
-const unsigned char *
-token_secret(const BurnToken *token)
-{
-	return token->body + TOKEN_BODY_BYTES - TOKEN_SECRET_BYTES;
-}
-
-/*
  * The lowest value that sorts with the ids of notes expiring at expires: every
  * id below it belongs to a note that expires earlier.
  */
@@ -171,14 +164,4 @@ note_id_first(unsigned char *id, uint64_t expires)
 {
 	memset(id, 0, NOTE_ID_BYTES);
 	put_expires(id, expires);
-}
-
-uint64_t
-note_id_expires(const unsigned char *id)
-{
-	uint64_t	expires = 0;
-
-	for (int i = 0; i < TOKEN_EXPIRES_BYTES; i++)
-		expires = expires << 8 | id[i];
-	return expires;
 }

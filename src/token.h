@@ -49,10 +49,27 @@ extern void token_make(BurnToken *token, uint64_t expires, uint8_t shard);
 extern int	token_parse(BurnToken *token, const char *text, size_t text_bytes);
 extern void token_print(char *text, const BurnToken *token);
 extern void token_to_receipt(BurnToken *receipt, const BurnToken *token);
-extern void token_note_id(unsigned char *id, const BurnToken *receipt);
-extern const unsigned char *token_secret(const BurnToken *token);
+extern void token_derive(BurnToken *receipt, unsigned char *id, const BurnToken *token);
 
 extern void note_id_first(unsigned char *id, uint64_t expires);
-extern uint64_t note_id_expires(const unsigned char *id);
+
+/*
+ * The TOKEN_SECRET_BYTES of a token's secret, or of a receipt token's rkey.
+ */
+static inline const unsigned char *
+token_secret(const BurnToken *token)
+{
+	return token->body + TOKEN_BODY_BYTES - TOKEN_SECRET_BYTES;
+}
+
+static inline uint64_t
+note_id_expires(const unsigned char *id)
+{
+	uint64_t	expires = 0;
+
+	for (int i = 0; i < TOKEN_EXPIRES_BYTES; i++)
+		expires = expires << 8 | id[i];
+	return expires;
+}
 
 #endif							/* BURN_TOKEN_H */

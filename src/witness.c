@@ -80,6 +80,21 @@ text_of_actor(const char *actor)
 }
 
 /*
+ * ip, or NULL, in the form that seals and fuses hold.
+ */
+static void
+put_address(SealAddress *address, const inet *ip)
+{
+	memset(address, 0, sizeof(*address));
+	if (ip == NULL)
+		return;
+
+	address->family = ip_family(ip) == PGSQL_AF_INET ? 4 : 6;
+	address->mask = ip_bits(ip);
+	memcpy(address->address, ip_addr(ip), ip_addrsize(ip));
+}
+
+/*
  * Fills in who is calling now.  actor is the setting, '' where it is not set.
  * What witness points to lives as long as the caller's memory context.
  */
@@ -92,25 +107,12 @@ witness_now(BurnWitness *witness, inet *client_ip, const char *actor)
 		same_address(witness->peer, client_ip))
 		witness->peer = NULL;
 	witness->actor = text_of_actor(actor);
+	put_address(&witness->claimed, witness->client_ip);
+	put_address(&witness->seen, witness->peer);
 }
 
 /*
- * ip, or NULL, in the form that seals and fuses hold.
- */
-void
-witness_address(SealAddress *address, const inet *ip)
-{
-	memset(address, 0, sizeof(*address));
-	if (ip == NULL)
-		return;
-
-	address->family = ip_family(ip) == PGSQL_AF_INET ? 4 : 6;
-	address->mask = ip_bits(ip);
-	memcpy(address->address, ip_addr(ip), ip_addrsize(ip));
-}
-
-/*
- * The reverse: NULL, or a fresh inet in the caller's memory context.
+ * An address as an inet: NULL, or a fresh one in the caller's memory context.
  */
 inet *
 witness_inet(const SealAddress *address)

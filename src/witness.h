@@ -20,10 +20,13 @@ typedef struct BurnWitness
 	inet	   *client_ip;		/* as the caller says */
 	inet	   *peer;			/* as the server sees it, where that differs */
 	text	   *actor;			/* as burn_note.actor says, else the session user */
+
+	/* Of who is calling now: client_ip and peer as seals and fuses hold them. */
+	SealAddress claimed;
+	SealAddress seen;
 } BurnWitness;
 
 extern void witness_now(BurnWitness *witness, inet *client_ip, const char *actor);
-extern void witness_address(SealAddress *address, const inet *ip);
 extern inet *witness_inet(const SealAddress *address);
 
 #endif							/* BURN_WITNESS_H */
