@@ -209,7 +209,7 @@ is_tombstone(const BurnFuse *fuse)
 }
 
 /*
- * Could this library have written this fuse?  What the functions of end.c do with
+ * Could this library have written this fuse?  What end.c and attempts.c do with
  * one, that they come to an end above all, rests on it.
  */
 static bool

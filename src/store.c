@@ -73,14 +73,14 @@ enum
 };
 
 static BurnShape note_shape = {
-	.name = "burn_note",.columns = NOTE_COLUMNS,.required = NOTE_SEALED,
+	.name = NOTE_TABLE,.columns = NOTE_COLUMNS,.required = NOTE_SEALED,
 	.types = {UUIDOID, TIMESTAMPTZOID, InvalidOid, OIDOID, BYTEAOID},
 	.has_pkey = true,
 	.second_key = NOTE_CREATOR
 };
 
 static BurnShape receipt_shape = {
-	.name = "burn_receipt",.columns = RECEIPT_COLUMNS,.required = RECEIPT_OUTCOME,
+	.name = RECEIPT_TABLE,.columns = RECEIPT_COLUMNS,.required = RECEIPT_OUTCOME,
 	.types = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, CHAROID,
 	INETOID, INETOID, TEXTOID, BYTEAOID},
 #ifdef BURN_TEST_LATER_COLUMN
@@ -90,7 +90,7 @@ static BurnShape receipt_shape = {
 };
 
 static BurnShape attempt_shape = {
-	.name = "burn_attempt",.columns = ATTEMPT_COLUMNS,.required = ATTEMPT_AT,
+	.name = ATTEMPT_TABLE,.columns = ATTEMPT_COLUMNS,.required = ATTEMPT_AT,
 	.types = {UUIDOID, TIMESTAMPTZOID, INETOID, INETOID, TEXTOID}
 };
 

@@ -17,6 +17,10 @@
 #include "src/token.h"
 #include "src/witness.h"
 
+#define NOTE_TABLE		"burn_note"
+#define RECEIPT_TABLE	"burn_receipt"
+#define ATTEMPT_TABLE	"burn_attempt"
+
 typedef struct BurnStore
 {
 	BurnTable	notes;

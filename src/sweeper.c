@@ -73,6 +73,7 @@
 #include "src/compat.h"
 #include "src/purge.h"
 #include "src/settings.h"
+#include "src/store.h"
 #include "src/sweeper.h"
 
 #define LAUNCHER	"burn_note launcher"
@@ -120,8 +121,8 @@ typedef struct Database
 	TransactionId created;		/* by whom its row in pg_database was written */
 	TimestampTz read_all;		/* when the backlog was last told to begin anew */
 	TimestampTz started;		/* the latest sweep, 0 for none */
-	int			rest;			/* so many intervals from there nothing is done */
-	bool		told;			/* and then only if the backlog says so */
+	int			idle_intervals; /* so many from there nothing is done, */
+	bool		only_if_due;	/* and then only if the backlog says so */
 	BackgroundWorkerHandle *worker; /* NULL for none */
 	dsm_segment *result;		/* the worker's */
 } Database;
@@ -251,7 +252,7 @@ begin_anew(Database *database)
  * Sleeps until something happens, so many milliseconds at most.
  */
 static void
-doze(long milliseconds)
+wait_for_latch(long milliseconds)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 milliseconds, PG_WAIT_EXTENSION);
@@ -281,7 +282,7 @@ doze(long milliseconds)
  * whether there is no worker any more.
  */
 static bool
-settle(Database *database)
+collect_worker(Database *database)
 {
 	pid_t		pid;
 
@@ -293,21 +294,21 @@ settle(Database *database)
 	switch (*(SweepResult *) dsm_segment_address(database->result))
 	{
 		case SWEEP_MORE:
-			database->rest = 0;
+			database->idle_intervals = 0;
 			break;
 		case SWEEP_LATER:
-			database->rest = 1;
+			database->idle_intervals = 1;
 			break;
 		case SWEEP_DONE:
-			database->rest = 1;
-			database->told = true;
+			database->idle_intervals = 1;
+			database->only_if_due = true;
 			break;
 		case SWEEP_ABSENT:
-			database->rest = RETRY;
-			database->told = true;
+			database->idle_intervals = RETRY;
+			database->only_if_due = true;
 			break;
 		case SWEEP_FAILED:
-			database->rest = RETRY;
+			database->idle_intervals = RETRY;
 			break;
 	}
 	dsm_detach(database->result);
@@ -321,7 +322,7 @@ settle(Database *database)
  * Brings what the launcher knows of the databases up to date.
  */
 static void
-look_around(void)
+read_databases(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	HASH_SEQ_STATUS all;
@@ -366,7 +367,7 @@ look_around(void)
 
 	hash_seq_init(&all, databases);
 	while ((database = hash_seq_search(&all)) != NULL)
-		if (settle(database) && !database->wanted)
+		if (collect_worker(database) && !database->wanted)
 		{
 			backlog_forget(database->oid);
 			(void) hash_search(databases, &database->oid, HASH_REMOVE, NULL);
@@ -390,9 +391,9 @@ find_due(long *milliseconds)
 	hash_seq_init(&all, databases);
 	while ((database = hash_seq_search(&all)) != NULL)
 	{
-		TimestampTz due = database->started + database->rest * interval;
+		TimestampTz due = database->started + database->idle_intervals * interval;
 
-		if (database->told)
+		if (database->only_if_due)
 			due = Max(due, backlog_due(database->oid));
 
 		/* Somebody may have set the clock back. */
@@ -437,8 +438,8 @@ start_worker(Database *database)
 	SweepOrder	order;
 
 	database->started = GetCurrentTimestamp();
-	database->rest = 1;
-	database->told = false;
+	database->idle_intervals = 1;
+	database->only_if_due = false;
 	if (is_locked(database->oid))
 		return;
 
@@ -497,20 +498,20 @@ sweeper_launcher_main(Datum unused)
 		long		pause;
 
 		SetCurrentStatementStartTimestamp();
-		look_around();
+		read_databases();
 		database = find_due(&pause);
 		if (database == NULL)
 		{
 			pgstat_report_activity(STATE_IDLE, NULL);
-			doze(pause);
+			wait_for_latch(pause);
 			continue;
 		}
 
 		pgstat_report_activity(STATE_RUNNING, "sweeping");
 		start_worker(database);
-		while (!settle(database) &&
+		while (!collect_worker(database) &&
 			   !TimestampDifferenceExceeds(database->started, GetCurrentTimestamp(), PATIENCE_MS))
-			doze(PATIENCE_MS);
+			wait_for_latch(PATIENCE_MS);
 	}
 }
 
@@ -557,7 +558,7 @@ find_purge(void)
 static Oid
 find_owner(Oid purge)
 {
-	static const char *const tables[] = {"burn_note", "burn_receipt", "burn_attempt"};
+	static const char *const tables[] = {NOTE_TABLE, RECEIPT_TABLE, ATTEMPT_TABLE};
 	Oid			owner = InvalidOid;
 
 	for (size_t i = 0; i < lengthof(tables); i++)
