@@ -43,7 +43,7 @@ endif
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard *.h src/*.h) burn_note.control
 
-.PHONY: demo web test test-site deps bench soak majors
+.PHONY: demo web test test-site deps bench soak majors indent
 
 # Shows the main job on a private server, which is removed afterwards.
 # make demo FILE=path burns a file of yours (its copy, that is).
@@ -73,6 +73,10 @@ majors:
 # What make test needs, from Debian's packages
 deps:
 	@tools/deps test
+
+# Lays the C out as PostgreSQL's own is. tools/indent check only says what would change.
+indent:
+	@tools/indent
 
 # What the notes cost, beside other ways to do it
 bench:

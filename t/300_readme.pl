@@ -1,4 +1,4 @@
-# Every block of README.md and of docs/ but the shell's, as a reader runs them: those of a
+# Every block of README.md, CONTRIBUTING.md and of docs/ but the shell's, as a reader runs them: those of a
 # page in their order, on a fresh server, after those of the pages that it presumes; each in
 # a process of its own and to its end. The server is restarted with each block of its
 # configuration. (The shell's blocks are test/check-readme's.)
@@ -15,7 +15,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my @pages = ('README.md', sort glob('docs/*.md'));
+my @pages = ('README.md', 'CONTRIBUTING.md', sort glob('docs/*.md'));
 my $has_psycopg = system('/usr/bin/python3 -c "import psycopg" 2>/dev/null') == 0;
 
 # The page's server, the database that the reader's psql is in, what psql answered, and
@@ -149,7 +149,7 @@ $count{ $_->[0] }++ foreach map { blocks($_) } @pages;
 is(join(' ', sort keys %count), ' conf python sh sql', 'no_page_has_a_block_of_another_kind');
 is($count{''}, 1, 'and_one_is_for_another_program: pg_cron');
 
-foreach my $page (grep { blocks($_) } @pages)
+foreach my $page (grep { grep { $_->[0] ne 'sh' } blocks($_) } @pages)
 {
 	($database, $told, @tokens) = ('postgres', '');
 	$node = PostgreSQL::Test::Cluster->new($page =~ s/\W/_/gr);
