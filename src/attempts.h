@@ -10,7 +10,8 @@
 
 #include "src/end.h"
 
-extern bool attempt_begin(Ending *e, unsigned char *hash);
+extern bool attempt_begin(Ending *e, unsigned char *hash)
+			__attribute__((warn_unused_result));
 extern void attempt_end(Ending *e, bool right);
 
 #endif							/* BURN_ATTEMPTS_H */

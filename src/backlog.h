@@ -22,7 +22,8 @@
 typedef struct BacklogPosition
 {
 	uint32		pass;			/* its number, among those that read all rows */
-	bool		reading;		/* is it one that has rows of burn_note to read? */
+	bool		reading;		/* is it one that has rows of burn_note to
+								 * read? */
 	ItemPointerData read;		/* up to here it has read them */
 	unsigned char expired_from[NOTE_ID_BYTES];	/* goes on with these ids */
 	unsigned char receipts_from[NOTE_ID_BYTES];

@@ -168,7 +168,10 @@ encoding_to_nfc(const char *utf8, size_t bytes, size_t *nfc_bytes)
 		pg_wchar   *composed;
 		int			count = 0;
 
-		/* It frees what it has decomposed: at most three code points for two bytes. */
+		/*
+		 * It frees what it has decomposed: at most three code points for two
+		 * bytes.
+		 */
 		StaticAssertStmt((NFC_BYTES_MAX * 3 / 2 + 1) * sizeof(pg_wchar) <= CHUNK_BYTES_MAX,
 						 "wipe_freed() can wipe it");
 		MemoryContextSwitchTo(scratch);

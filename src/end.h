@@ -32,7 +32,8 @@ typedef struct Ending
 	BurnFuse	opened_fuse;	/* of the row that was opened */
 } Ending;
 
-extern bool end_note(Ending *e, Oid function, text **note);
+extern bool end_note(Ending *e, Oid function, text **note)
+			__attribute__((warn_unused_result));
 
 /* For those who end notes without burning them here. */
 extern bool ending_light(BurnStore *store, BurnNote *note, const BurnFuse *tombstone,

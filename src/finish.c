@@ -80,13 +80,14 @@ end_dead(BurnStore *store, BurnNote *note, TimestampTz now)
 	if (!fuse_is_lit(&note->fuse))
 	{
 		BurnFuse	tombstone;
+		const BurnWitness nobody = {0};
 		XLogRecPtr	lsn;
 
 		/*
 		 * The key half must not lie about in the dead row.  This needs no
 		 * flush: a note that a crash brings back has still expired.
 		 */
-		fuse_make_tombstone(&tombstone, OUTCOME_EXPIRED, now, &(BurnWitness) {0}, NULL);
+		fuse_make_tombstone(&tombstone, OUTCOME_EXPIRED, now, &nobody, NULL);
 		if (note->fuse.state == FUSE_VOID)
 			note->fuse = tombstone;
 		else if (!ending_light(store, note, &tombstone, &lsn))
@@ -141,7 +142,11 @@ finish_for_sweep(BurnStore *store, BurnNote *note, TimestampTz now)
 		{
 			result = END_FAILED;
 			if (backlog_may_warn(note->id))
-				/* A trigger's message is not ours: hush.c must not take it for that. */
+
+				/*
+				 * A trigger's message is not ours: hush.c must not take it
+				 * for that.
+				 */
 				ereport(WARNING,
 						(errcode(error->sqlerrcode),
 						 errmsg_internal("%s", psprintf("could not end burn note %s: %s",

@@ -19,6 +19,7 @@ typedef enum BurnEnd
 
 extern void receipt_from_tombstone(BurnReceipt *receipt, const BurnNote *note);
 extern void finish_burn(BurnStore *store, const BurnNote *note);
-extern BurnEnd finish_for_sweep(BurnStore *store, BurnNote *note, TimestampTz now);
+extern BurnEnd finish_for_sweep(BurnStore *store, BurnNote *note, TimestampTz now)
+			__attribute__((warn_unused_result));
 
 #endif							/* BURN_FINISH_H */

@@ -29,7 +29,8 @@ typedef enum BurnOutcome
 } BurnOutcome;
 
 #define FUSE_LIVE	's'
-#define FUSE_VOID	'0'			/* made from text: opens nothing, tells nothing */
+#define FUSE_VOID	'0'			/* made from text: opens nothing, tells
+								 * nothing */
 
 /* As many wrong passphrases as a note may allow. */
 #define FUSE_ATTEMPTS_MAX	100
@@ -87,10 +88,12 @@ extern TimestampTz fuse_closed_at(const BurnFuse *fuse);
 extern void fuse_witness(BurnWitness *witness, const BurnFuse *fuse);
 extern const char *fuse_state_name(char state);
 
-extern bool fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page);
+extern bool fuse_read(BurnFuse *fuse, Buffer buffer, const BurnFuse *on_page)
+			__attribute__((warn_unused_result));
 extern bool fuse_swap(Relation rel, Buffer buffer, BurnFuse *on_page,
 					  const BurnFuse *expected, const BurnFuse *replacement,
-					  XLogRecPtr *lsn);
+					  XLogRecPtr *lsn)
+			__attribute__((warn_unused_result));
 
 /*
  * Is b the fuse that a was, though attempts may have been counted meanwhile?

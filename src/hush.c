@@ -330,7 +330,10 @@ emit_log(ErrorData *edata)
 		const char *statement = debug_query_string;
 		const bool	harmless = is_harmless(edata);
 
-		/* It may fail before anything else, and pg_stat_activity would keep showing it. */
+		/*
+		 * It may fail before anything else, and pg_stat_activity would keep
+		 * showing it.
+		 */
 		if (is_ours() || names_us(statement))
 			claim_message(false, false);
 

@@ -94,8 +94,8 @@ end_listed(Purge *purge, BurnStore *store, const unsigned char *id)
 	}
 
 	/*
-	 * It leaves the list before the look, so that who burns it after that lists it
-	 * again, and comes back behind the others.
+	 * It leaves the list before the look, so that who burns it after that
+	 * lists it again, and comes back behind the others.
 	 */
 	backlog_watch(id);
 	backlog_remove(id);

@@ -25,7 +25,8 @@ typedef struct Purge
 } Purge;
 
 extern void purge_begin(Purge *purge, bool sweeper, TimestampTz until);
-extern bool purge_batch(Purge *purge, Oid function);
+extern bool purge_batch(Purge *purge, Oid function)
+			__attribute__((warn_unused_result));
 extern int64 purge_now(Oid function, int64 limit);
 
 #endif							/* BURN_PURGE_H */

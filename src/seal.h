@@ -50,7 +50,8 @@ typedef struct SealParts
 {
 	const unsigned char *secret;	/* TOKEN_SECRET_BYTES, from the token */
 	const unsigned char *half;	/* SEAL_HALF_BYTES, from the fuse */
-	const unsigned char *passphrase;	/* SEAL_PASSPHRASE_BYTES, or NULL for none */
+	const unsigned char *passphrase;	/* SEAL_PASSPHRASE_BYTES, or NULL for
+										 * none */
 } SealParts;
 
 /* What a sealed note is bound to: changing any of it makes the tag fail. */
@@ -74,14 +75,17 @@ typedef struct SealAddress
 extern size_t seal_padded_bytes(size_t note_bytes);
 extern size_t seal_sealed_bytes(size_t note_bytes);
 extern int	seal_passphrase(unsigned char *hash, const BurnToken *token,
-							const char *passphrase, size_t passphrase_bytes);
+							const char *passphrase, size_t passphrase_bytes)
+			__attribute__((warn_unused_result));
 extern void seal_note(unsigned char *sealed, const unsigned char *note,
 					  size_t note_bytes, uint8_t flags, const SealParts *parts,
 					  const SealBinding *binding);
-extern int	seal_flags(const unsigned char *sealed, size_t sealed_bytes);
+extern int	seal_flags(const unsigned char *sealed, size_t sealed_bytes)
+			__attribute__((warn_unused_result));
 extern int	seal_open(unsigned char *opened, size_t *note_bytes, uint8_t *flags,
 					  const unsigned char *sealed, size_t sealed_bytes,
-					  const SealParts *parts, const SealBinding *binding);
+					  const SealParts *parts, const SealBinding *binding)
+			__attribute__((warn_unused_result));
 extern void seal_receipt(unsigned char *seal, const unsigned char *rkey,
 						 const unsigned char *id, char outcome,
 						 int64_t created_at, int64_t closed_at,

@@ -100,7 +100,9 @@ secrets_add(Secrets *secrets, void *memory, size_t bytes)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
 	}
-	*secret = (Secret) {secrets->first, memory, bytes};
+	secret->next = secrets->first;
+	secret->memory = memory;
+	secret->bytes = bytes;
 	secrets->first = secret;
 }
 

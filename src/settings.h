@@ -24,14 +24,17 @@ extern int	burn_max_pending;	/* notes of a role, 0 for no limit */
 extern char *burn_actor;		/* who reads; '' for the session's user */
 extern char *burn_notify_channel;	/* of receipts; '' for none */
 extern int	burn_redact;		/* a BurnRedact */
-extern bool burn_dumpable;		/* may a process that had a secret leave a core file? */
-extern int	burn_receipt_retention; /* seconds after the expiry, 0 keeps for ever */
+extern bool burn_dumpable;		/* may a process that had a secret leave a
+								 * core file? */
+extern int	burn_receipt_retention; /* seconds after the expiry, 0 keeps for
+									 * ever */
 
 /* Of the server */
 extern int	burn_shard;			/* in the tokens that it makes */
 
 /* Of the server, where the library is preloaded */
-extern int	burn_purge_interval;	/* seconds from one sweep of a database to the next */
+extern int	burn_purge_interval;	/* seconds from one sweep of a database to
+									 * the next */
 extern char *burn_databases;	/* the swept ones' names, '*' for all */
 
 extern void settings_define(void);

@@ -11,6 +11,7 @@
 #include "access/xlogdefs.h"
 
 extern void standby_require(void);
-extern bool standby_confirm(XLogRecPtr lsn);
+extern bool standby_confirm(XLogRecPtr lsn)
+			__attribute__((warn_unused_result));
 
 #endif							/* BURN_STANDBY_H */

@@ -45,11 +45,12 @@ status_look(BurnStatus *status, Oid function, const unsigned char *id)
 	BurnStore	store;
 	BurnNote	note;
 
-	*status = (BurnStatus) {
+	*status = (BurnStatus)
+	{
 		.state = "unknown",
-		.has_passphrase = -1,
-		.attempts_left = -1,
-		.expires_at = from_unix_milliseconds(note_id_expires(id)),
+			.has_passphrase = -1,
+			.attempts_left = -1,
+			.expires_at = from_unix_milliseconds(note_id_expires(id)),
 	};
 
 	store_open(&store, function, AccessShareLock);

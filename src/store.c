@@ -139,7 +139,7 @@ store_close(BurnStore *store)
  * Sets the columns client_ip, peer and actor, which stand in this order.
  */
 static void
-set_witness(BurnRow *row, AttrNumber client_ip, const BurnWitness *witness)
+set_witness(BurnRow * row, AttrNumber client_ip, const BurnWitness *witness)
 {
 	if (witness->client_ip != NULL)
 		row_set(row, client_ip, InetPGetDatum(witness->client_ip));
@@ -354,7 +354,10 @@ note_delete(BurnStore *store, BurnNote *note)
 		}
 		note_fuse(note, &note->fuse);
 
-		/* If this is rolled back, the row is there again, its fuse lit perhaps. */
+		/*
+		 * If this is rolled back, the row is there again, its fuse lit
+		 * perhaps.
+		 */
 		backlog_watch(note->id);
 	}
 	return result;
@@ -389,7 +392,10 @@ notes_all(BurnScan *scan, BurnStore *store, BlockNumber from, bool with_coming)
 	scan->index_scan = NULL;
 	scan->table_scan = table_beginscan_strat(heap, &scan->snapshot, 0, NULL, true, false);
 
-	/* The table may have become shorter. What is added now is not for this scan. */
+	/*
+	 * The table may have become shorter. What is added now is not for this
+	 * scan.
+	 */
 	from = Min(from, blocks);
 	heap_setscanlimits(scan->table_scan, from < blocks ? from : 0, blocks - from);
 }

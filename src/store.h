@@ -37,7 +37,8 @@ typedef struct BurnNote
 	unsigned char id[NOTE_ID_BYTES];
 	TimestampTz created_at;
 	BurnFuse	fuse;			/* as of the look */
-	bool		busy;			/* is another transaction inserting or deleting the row? */
+	bool		busy;			/* is another transaction inserting or
+								 * deleting the row? */
 	TupleTableSlot *slot;
 	BurnFuse   *fuse_on_page;
 	Datum		sealed;			/* as it is stored, perhaps out of line */
@@ -68,21 +69,26 @@ extern void note_insert(BurnStore *store, const unsigned char *id,
 						TimestampTz created_at, const BurnFuse *fuse,
 						bytea *sealed, Oid creator);
 extern int	notes_of_creator(BurnStore *store, Oid creator, int limit);
-extern bool note_find(BurnStore *store, const unsigned char *id, BurnNote *note);
+extern bool note_find(BurnStore *store, const unsigned char *id, BurnNote *note)
+			__attribute__((warn_unused_result));
 extern void note_fuse(const BurnNote *note, BurnFuse *fuse);
 extern void note_check_id(BurnStore *store, const BurnNote *note);
-extern BurnDelete note_delete(BurnStore *store, BurnNote *note);
+extern BurnDelete note_delete(BurnStore *store, BurnNote *note)
+			__attribute__((warn_unused_result));
 
 extern void notes_between(BurnScan *scan, BurnStore *store, const unsigned char *from,
 						  const unsigned char *bound);
 extern void notes_all(BurnScan *scan, BurnStore *store, BlockNumber from, bool with_coming);
-extern bool notes_next(BurnScan *scan, BurnNote *note);
+extern bool notes_next(BurnScan *scan, BurnNote *note)
+			__attribute__((warn_unused_result));
 extern bool notes_first(BurnStore *store, unsigned char *id);
 
 extern Datum receipt_seal(const BurnReceipt *receipt);
 extern void receipt_insert(BurnStore *store, const BurnReceipt *receipt);
-extern BurnReceiptLook receipt_look(BurnStore *store, const unsigned char *id);
-extern bool receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt);
+extern BurnReceiptLook receipt_look(BurnStore *store, const unsigned char *id)
+			__attribute__((warn_unused_result));
+extern bool receipt_find(BurnStore *store, const unsigned char *id, BurnReceipt *receipt)
+			__attribute__((warn_unused_result));
 extern bool receipts_first(BurnStore *store, const unsigned char *from, unsigned char *id);
 extern bool receipts_delete(BurnStore *store, unsigned char *from, const unsigned char *bound,
 							int64 limit, TimestampTz until, int64 *deleted);

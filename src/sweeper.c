@@ -119,7 +119,8 @@ typedef struct Database
 	NameData	name;
 	bool		wanted;			/* does it exist, and is it to be swept? */
 	TransactionId created;		/* by whom its row in pg_database was written */
-	TimestampTz read_all;		/* when the backlog was last told to begin anew */
+	TimestampTz read_all;		/* when the backlog was last told to begin
+								 * anew */
 	TimestampTz started;		/* the latest sweep, 0 for none */
 	int			idle_intervals; /* so many from there nothing is done, */
 	bool		only_if_due;	/* and then only if the backlog says so */
@@ -144,7 +145,7 @@ is_all(const List *names)
 
 	foreach(lc, names)
 		if (strcmp(lfirst(lc), "*") == 0)
-			return true;
+		return true;
 	return false;
 }
 
@@ -194,7 +195,7 @@ is_allowed(const NameData *database)
 		return true;
 	foreach(lc, names)
 		if (strcmp(lfirst(lc), NameStr(*database)) == 0)
-			return true;
+		return true;
 	return false;
 }
 

@@ -288,7 +288,10 @@ burn_table_open(BurnTable *table, BurnShape *shape, Oid function, LOCKMODE lockm
 		UnlockRelationOid(shape->heap, lockmode);
 	}
 
-	/* What changes meanwhile respects the lock, but is to be learnt the next time. */
+	/*
+	 * What changes meanwhile respects the lock, but is to be learnt the next
+	 * time.
+	 */
 	if (!shape->up_to_date)
 	{
 		shape->unchanged = true;
@@ -373,7 +376,7 @@ lock_wait(TimestampTz since)
  * The row as a virtual tuple of the table's; columns that are not ours are NULL.
  */
 static TupleTableSlot *
-make_slot(const BurnTable *table, const BurnRow *row)
+make_slot(const BurnTable *table, const BurnRow * row)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
 
@@ -396,7 +399,7 @@ make_slot(const BurnTable *table, const BurnRow *row)
  * caller's promise would rest on a row that is not there.
  */
 void
-row_insert(const BurnTable *table, const BurnRow *row)
+row_insert(const BurnTable *table, const BurnRow * row)
 {
 	Relation	rel = table->heap;
 	TupleTableSlot *slot = make_slot(table, row);
@@ -638,7 +641,11 @@ scan_next(BurnScan *scan)
 
 		if (!found)
 			return false;
-		/* Another transaction's insert in progress is not there yet, but for who purges. */
+
+		/*
+		 * Another transaction's insert in progress is not there yet, but for
+		 * who purges.
+		 */
 		if (scan->with_coming || !TransactionIdIsValid(scan->snapshot.xmin))
 		{
 			scan->fits = row_fits(scan->slot, scan->shape);

@@ -40,8 +40,8 @@ typedef struct BurnShape
 		Oid			type;
 	}			later[LATER_COLUMNS_MAX];	/* may be NULL, have no default */
 	bool		has_pkey;		/* else it is found by another index on id */
-	int			second_key;		/* column of its second index, which may be NULL; 0
-								 * if it has one */
+	int			second_key;		/* column of its second index, which may be
+								 * NULL; 0 if it has one */
 
 	struct BurnShape *next;		/* of those that were ever opened */
 	bool		known;			/* among these? */
@@ -62,7 +62,7 @@ typedef struct BurnRow
 {
 	Datum		values[COLUMNS_MAX + LATER_COLUMNS_MAX];
 	bool		is_set[COLUMNS_MAX + LATER_COLUMNS_MAX];
-} BurnRow;
+}			BurnRow;
 
 #define LATER_COLUMN(i) (COLUMNS_MAX + 1 + (i))
 
@@ -97,16 +97,20 @@ typedef struct BurnScan
 	bool		in_range;		/* of ids, in their order? */
 	bool		with_coming;	/* also rows that are being inserted? */
 	TupleTableSlot *slot;
-	bool		fits;			/* is the row sound? Only then ask slot for a column */
+	bool		fits;			/* is the row sound? Only then ask slot for a
+								 * column */
 } BurnScan;
 
 extern void burn_table_open(BurnTable *table, BurnShape *shape, Oid function, LOCKMODE lockmode);
 
-extern bool lock_wait(TimestampTz since);
+extern bool lock_wait(TimestampTz since)
+			__attribute__((warn_unused_result));
 
-extern void row_insert(const BurnTable *table, const BurnRow *row);
-extern bool row_find(BurnScan *scan, const BurnTable *table, const unsigned char *id);
-extern BurnDelete row_delete(const BurnTable *table, TupleTableSlot *slot);
+extern void row_insert(const BurnTable *table, const BurnRow * row);
+extern bool row_find(BurnScan *scan, const BurnTable *table, const unsigned char *id)
+			__attribute__((warn_unused_result));
+extern BurnDelete row_delete(const BurnTable *table, TupleTableSlot *slot)
+			__attribute__((warn_unused_result));
 extern bool rows_first(const BurnTable *table, const unsigned char *from, unsigned char *id);
 extern bool rows_delete(const BurnTable *table, unsigned char *from, const unsigned char *bound,
 						int64 limit, TimestampTz until, int64 *deleted);
@@ -117,7 +121,8 @@ extern void scan_for(BurnScan *scan, const BurnTable *table, const unsigned char
 extern void scan_range(BurnScan *scan, const BurnTable *table, const unsigned char *from,
 					   const unsigned char *bound);
 extern const unsigned char *scan_id(const BurnScan *scan);
-extern bool scan_next(BurnScan *scan);
+extern bool scan_next(BurnScan *scan)
+			__attribute__((warn_unused_result));
 extern void scan_close(BurnScan *scan);
 
 static inline void
@@ -138,7 +143,7 @@ lock_patience(void)
 }
 
 static inline void
-row_set(BurnRow *row, AttrNumber column, Datum value)
+row_set(BurnRow * row, AttrNumber column, Datum value)
 {
 	row->values[column - 1] = value;
 	row->is_set[column - 1] = true;

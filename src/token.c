@@ -150,7 +150,8 @@ token_derive(BurnToken *receipt, unsigned char *id, const BurnToken *token)
 	memcpy(id, receipt->body, TOKEN_EXPIRES_BYTES);
 	id[6] = 0x80 | (h[0] >> 4); /* version 8, bits 0 to 3 */
 	id[7] = (unsigned char) (h[0] << 4 | h[1] >> 4);	/* bits 4 to 11 */
-	id[8] = 0x80 | ((h[1] << 2 | h[2] >> 6) & 0x3F);	/* variant, bits 12 to 17 */
+	id[8] = 0x80 | ((h[1] << 2 | h[2] >> 6) & 0x3F);	/* variant, bits 12 to
+														 * 17 */
 	for (int i = 9; i < NOTE_ID_BYTES; i++) /* bits 18 to 73 */
 		id[i] = (unsigned char) (h[i - 7] << 2 | h[i - 6] >> 6);
 }

@@ -46,7 +46,8 @@ typedef struct BurnToken
 } BurnToken;
 
 extern void token_make(BurnToken *token, uint64_t expires, uint8_t shard);
-extern int	token_parse(BurnToken *token, const char *text, size_t text_bytes);
+extern int	token_parse(BurnToken *token, const char *text, size_t text_bytes)
+			__attribute__((warn_unused_result));
 extern void token_print(char *text, const BurnToken *token);
 extern void token_to_receipt(BurnToken *receipt, const BurnToken *token);
 extern void token_derive(BurnToken *receipt, unsigned char *id, const BurnToken *token);

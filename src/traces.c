@@ -86,7 +86,8 @@ names_plainly(const char *text)
  * Is the name in quotes that begins here ours once its Unicode escapes are undone, whatever
  * the escape character?  None of ours has a letter twice in a row: that is one, escaped.
  */
-static __attribute__((noinline)) bool
+static __attribute__((noinline))
+bool
 names_escaped(const char *p)
 {
 	char		name[NAME_BYTES];

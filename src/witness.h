@@ -19,7 +19,8 @@ typedef struct BurnWitness
 {
 	inet	   *client_ip;		/* as the caller says */
 	inet	   *peer;			/* as the server sees it, where that differs */
-	text	   *actor;			/* as burn_note.actor says, else the session user */
+	text	   *actor;			/* as burn_note.actor says, else the session
+								 * user */
 
 	/* Of who is calling now: client_ip and peer as seals and fuses hold them. */
 	SealAddress claimed;

@@ -208,10 +208,11 @@ refuse_malformed(const char *name)
 static SealParts
 parts_of(const Sealed *s)
 {
-	return (SealParts) {
+	return (SealParts)
+	{
 		.secret = s->secret,
-		.half = s->half,
-		.passphrase = s->has_passphrase ? s->passphrase : NULL,
+			.half = s->half,
+			.passphrase = s->has_passphrase ? s->passphrase : NULL,
 	};
 }
 
