@@ -174,9 +174,11 @@ fuse_witness(BurnWitness *witness, const BurnFuse *fuse)
 	memcpy(address.address, fuse->address, sizeof(address.address));
 	ip = witness_inet(&address);
 
-	witness->client_ip = (fuse->family & FUSE_PEER) ? NULL : ip;
-	witness->peer = (fuse->family & FUSE_PEER) ? ip : NULL;
-	witness->actor = NULL;
+	memset(witness, 0, sizeof(*witness));
+	if (fuse->family & FUSE_PEER)
+		witness->peer = ip;
+	else
+		witness->client_ip = ip;
 }
 
 /*

@@ -109,6 +109,7 @@ end_listed(Purge *purge, BurnStore *store, const unsigned char *id)
 	else if (found && !note.busy)
 		found = false;			/* who was about to burn it gave up before */
 	scan_close(&scan);
+	sodium_memzero(&note, sizeof(note));
 
 	if (found && end != END_DONE)
 		backlog_add(id);

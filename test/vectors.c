@@ -316,6 +316,7 @@ check_token(Sealed *s, BurnToken *token, BurnToken *receipt)
 	const uint64_t expires = (uint64_t) get_number("expires");
 	unsigned char check[3];
 	unsigned char *id = s->binding.id;
+	unsigned char again_id[NOTE_ID_BYTES];
 	unsigned char first[NOTE_ID_BYTES];
 	char		uuid[2 * NOTE_ID_BYTES + 5];
 	BurnToken	again;
@@ -339,6 +340,8 @@ check_token(Sealed *s, BurnToken *token, BurnToken *receipt)
 	expect_token(&again, "receipt_token");
 
 	token_derive(&again, id, token);
+	token_derive(&again, again_id, receipt);
+	expect(memcmp(id, again_id, NOTE_ID_BYTES) == 0, "the receipt token's note_id");
 	snprintf(uuid, sizeof(uuid),
 			 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
 			 id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7],
