@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "src/compat.h"
 #include "src/encoding.h"
 
 /*
