@@ -45,13 +45,11 @@ status_look(BurnStatus *status, Oid function, const unsigned char *id)
 	BurnStore	store;
 	BurnNote	note;
 
-	*status = (BurnStatus)
-	{
-		.state = "unknown",
-			.has_passphrase = -1,
-			.attempts_left = -1,
-			.expires_at = from_unix_milliseconds(note_id_expires(id)),
-	};
+	memset(status, 0, sizeof(*status));
+	status->state = "unknown";
+	status->has_passphrase = -1;
+	status->attempts_left = -1;
+	status->expires_at = from_unix_milliseconds(note_id_expires(id));
 
 	store_open(&store, function, AccessShareLock);
 	status->found = note_find(&store, id, &note);

@@ -139,7 +139,7 @@ store_close(BurnStore *store)
  * Sets the columns client_ip, peer and actor, which stand in this order.
  */
 static void
-set_witness(BurnRow * row, AttrNumber client_ip, const BurnWitness *witness)
+set_witness(BurnRow *row, AttrNumber client_ip, const BurnWitness *witness)
 {
 	if (witness->client_ip != NULL)
 		row_set(row, client_ip, InetPGetDatum(witness->client_ip));

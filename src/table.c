@@ -376,7 +376,7 @@ lock_wait(TimestampTz since)
  * The row as a virtual tuple of the table's; columns that are not ours are NULL.
  */
 static TupleTableSlot *
-make_slot(const BurnTable *table, const BurnRow * row)
+make_slot(const BurnTable *table, const BurnRow *row)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(table->heap), &TTSOpsVirtual);
 
@@ -399,7 +399,7 @@ make_slot(const BurnTable *table, const BurnRow * row)
  * caller's promise would rest on a row that is not there.
  */
 void
-row_insert(const BurnTable *table, const BurnRow * row)
+row_insert(const BurnTable *table, const BurnRow *row)
 {
 	Relation	rel = table->heap;
 	TupleTableSlot *slot = make_slot(table, row);

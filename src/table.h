@@ -62,7 +62,7 @@ typedef struct BurnRow
 {
 	Datum		values[COLUMNS_MAX + LATER_COLUMNS_MAX];
 	bool		is_set[COLUMNS_MAX + LATER_COLUMNS_MAX];
-}			BurnRow;
+} BurnRow;
 
 #define LATER_COLUMN(i) (COLUMNS_MAX + 1 + (i))
 
@@ -106,7 +106,7 @@ extern void burn_table_open(BurnTable *table, BurnShape *shape, Oid function, LO
 extern bool lock_wait(TimestampTz since)
 			__attribute__((warn_unused_result));
 
-extern void row_insert(const BurnTable *table, const BurnRow * row);
+extern void row_insert(const BurnTable *table, const BurnRow *row);
 extern bool row_find(BurnScan *scan, const BurnTable *table, const unsigned char *id)
 			__attribute__((warn_unused_result));
 extern BurnDelete row_delete(const BurnTable *table, TupleTableSlot *slot)
@@ -143,7 +143,7 @@ lock_patience(void)
 }
 
 static inline void
-row_set(BurnRow * row, AttrNumber column, Datum value)
+row_set(BurnRow *row, AttrNumber column, Datum value)
 {
 	row->values[column - 1] = value;
 	row->is_set[column - 1] = true;

@@ -208,12 +208,11 @@ refuse_malformed(const char *name)
 static SealParts
 parts_of(const Sealed *s)
 {
-	return (SealParts)
-	{
-		.secret = s->secret,
-			.half = s->half,
-			.passphrase = s->has_passphrase ? s->passphrase : NULL,
-	};
+	SealParts	parts = {.secret = s->secret,.half = s->half};
+
+	if (s->has_passphrase)
+		parts.passphrase = s->passphrase;
+	return parts;
 }
 
 /*
