@@ -244,16 +244,14 @@ BEGIN ATOMIC
 		FROM named
 	)
 	SELECT CASE
-		WHEN status.state IN ('read', 'revoked', 'locked', 'withheld') THEN
+		WHEN sealed.letter IS NOT NULL THEN
 			coalesce(
 				noted.id = ('x' || encode(uuid_send(noted.answered_id), 'hex'))::bit(128)
 				AND status.seal = substr($pgcrypto$.digest(
 					'burn_note rcp v1'::bytea
 					|| noted.rkey
 					|| uuid_send(noted.answered_id)
-					|| CASE status.state
-						WHEN 'read' THEN 'r'::bytea WHEN 'revoked' THEN 'v'::bytea
-						WHEN 'locked' THEN 'l'::bytea ELSE 'w'::bytea END
+					|| sealed.letter
 					|| timestamptz_send(status.created_at)
 					|| timestamptz_send(status.closed_at)
 					|| CASE WHEN status.client_ip IS NULL THEN decode(repeat('00', 18), 'hex') ELSE
@@ -264,7 +262,10 @@ BEGIN ATOMIC
 				false)
 		WHEN status.state = 'expired' AND status.closed_at < status.expires_at THEN false
 		END
-	FROM noted, @extschema@.burn_status(noted.receipt_token) AS status;
+	FROM noted, @extschema@.burn_status(noted.receipt_token) AS status,
+		LATERAL (SELECT CASE status.state
+			WHEN 'read' THEN 'r'::bytea WHEN 'revoked' THEN 'v'::bytea
+			WHEN 'locked' THEN 'l'::bytea WHEN 'withheld' THEN 'w'::bytea END AS letter) AS sealed;
 END
 $create$, '$pgcrypto$', (SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pgcrypto'));
 	PERFORM set_config('search_path', '@extschema@, pg_temp', true);
