@@ -244,16 +244,14 @@ BEGIN ATOMIC
 		FROM named
 	)
 	SELECT CASE
-		WHEN status.state IN ('read', 'revoked', 'locked', 'withheld') THEN
+		WHEN sealed.letter IS NOT NULL THEN
 			coalesce(
 				noted.id = ('x' || encode(uuid_send(noted.answered_id), 'hex'))::bit(128)
 				AND status.seal = substr($pgcrypto$.digest(
 					'burn_note rcp v1'::bytea
 					|| noted.rkey
 					|| uuid_send(noted.answered_id)
-					|| CASE status.state
-						WHEN 'read' THEN 'r'::bytea WHEN 'revoked' THEN 'v'::bytea
-						WHEN 'locked' THEN 'l'::bytea ELSE 'w'::bytea END
+					|| sealed.letter
 					|| timestamptz_send(status.created_at)
 					|| timestamptz_send(status.closed_at)
 					|| CASE WHEN status.client_ip IS NULL THEN decode(repeat('00', 18), 'hex') ELSE
@@ -264,7 +262,10 @@ BEGIN ATOMIC
 				false)
 		WHEN status.state = 'expired' AND status.closed_at < status.expires_at THEN false
 		END
-	FROM noted, @extschema@.burn_status(noted.receipt_token) AS status;
+	FROM noted, @extschema@.burn_status(noted.receipt_token) AS status,
+		LATERAL (SELECT CASE status.state
+			WHEN 'read' THEN 'r'::bytea WHEN 'revoked' THEN 'v'::bytea
+			WHEN 'locked' THEN 'l'::bytea WHEN 'withheld' THEN 'w'::bytea END AS letter) AS sealed;
 END
 $create$, '$pgcrypto$', (SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pgcrypto'));
 	PERFORM set_config('search_path', '@extschema@, pg_temp', true);
@@ -380,6 +381,12 @@ BEGIN ATOMIC
 		SELECT library FROM listed
 		WHERE name = 'shared_preload_libraries' AND place <=
 			(SELECT max(place) FROM listed WHERE name = 'shared_preload_libraries' AND library = 'burn_note')
+	), ours AS (
+		-- the extension's functions, and whether each takes a note, a token or a passphrase
+		SELECT pg_proc.oid, proname, '{text,bytea}'::regtype[]::oid[] && proargtypes::oid[] AS takes_secret
+		FROM pg_depend JOIN pg_extension AS e ON e.oid = refobjid AND refclassid = 'pg_extension'::regclass
+			JOIN pg_proc ON pg_proc.oid = objid AND classid = 'pg_proc'::regclass
+		WHERE extname = 'burn_note' AND deptype = 'e'
 	), own AS (
 		SELECT * FROM pg_class
 		WHERE oid IN ('@extschema@.burn_note'::regclass, '@extschema@.burn_receipt'::regclass, '@extschema@.burn_attempt'::regclass)
@@ -474,10 +481,8 @@ BEGIN ATOMIC
 		('wrappers',
 			(SELECT 'called by functions of this database: ' || string_agg(oid::regprocedure::text, ', ' ORDER BY oid) FROM pg_proc
 				WHERE concat(prosrc, pg_get_function_sqlbody(oid))
-						~* '\mburn_(create|read|revoke|status|receipt_token|note_id|verify_receipt)(_bytes)?\M'
-					AND NOT EXISTS (SELECT FROM pg_depend AS d
-						WHERE d.classid = 'pg_proc'::regclass AND d.objid = pg_proc.oid AND d.deptype = 'e'
-							AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'burn_note'))
+						~* (SELECT format('\m(%s)\M', string_agg(proname, '|')) FROM ours WHERE takes_secret)
+					AND oid NOT IN (SELECT oid FROM ours)
 				HAVING NOT EXISTS (SELECT FROM setting WHERE name = 'burn_note.redact' AND lower(value) = 'quiet')
 					OR EXISTS (SELECT FROM setting WHERE name = 'burn_note.redact' AND lower(value) <> 'quiet')),
 			'Sealed: what a session gives to its first such call may be written down, bound or not. Set burn_note.redact to quiet for the database.',

@@ -29,7 +29,7 @@ look_at_note(BurnStatus *status, const BurnNote *note)
 		receipt_from_tombstone(&status->receipt, note);
 	else if (note->fuse.state == FUSE_LIVE)
 	{
-		status->state = status->expires_at > GetCurrentTimestamp() ? "sealed" : "expired";
+		status->state = fuse_state_name(status->expires_at > GetCurrentTimestamp() ? FUSE_LIVE : OUTCOME_EXPIRED);
 		if (note->fuse.attempts_allowed > 0)
 			status->attempts_left = note->fuse.attempts_left;
 	}

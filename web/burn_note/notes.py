@@ -60,8 +60,7 @@ class Unreachable(OperationalError):
 
 @dataclass(frozen=True)
 class Status:
-    """What burn_status tells. `state` is sealed, read, expired, revoked, locked, withheld
-    or unknown; what is not known is None."""
+    """What burn_status tells. `state` is one of states.STATES; what is not known is None."""
 
     state: str
     created_at: datetime | None

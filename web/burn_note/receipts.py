@@ -17,10 +17,11 @@ from django.db import OperationalError, connections, transaction
 from . import conf
 from .models import Announcement
 from .signals import note_ended
+from .states import STATES
 
 logger = logging.getLogger(__name__)
 
-_OUTCOMES = {"r": "read", "e": "expired", "v": "revoked", "l": "locked", "w": "withheld"}
+_OUTCOMES = {state.letter: name for name, state in STATES.items() if state.letter}
 _BATCH = 1000
 
 _UNANNOUNCED = """
@@ -32,8 +33,8 @@ _UNANNOUNCED = """
 
 @dataclass(frozen=True)
 class Receipt:
-    """How a note ended. `id` is what burn_note_id(token) computes; `outcome` is read,
-    expired, revoked, locked or withheld."""
+    """How a note ended. `id` is what burn_note_id(token) computes; `outcome` is one of
+    states.STATES that has a letter."""
 
     id: UUID
     created_at: datetime

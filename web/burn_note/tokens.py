@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 NOTE = "bn1_"
 RECEIPT = "br1_"
 
-_SHAPE = re.compile(r"(?<![A-Za-z0-9_-])b[nr]1_[A-Za-z0-9_-]{56}(?![A-Za-z0-9_-])")
+_SHAPE = re.compile(rf"(?<![A-Za-z0-9_-])(?:{NOTE}|{RECEIPT})[A-Za-z0-9_-]{{56}}(?![A-Za-z0-9_-])")
 _CHECK_LABEL = b"burn_note chk v1"
 _CHECKED_BYTES = 39
 _EXPIRES_BYTES = 6

@@ -5,7 +5,10 @@ from django.urls import get_script_prefix
 from django.utils import translation
 from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
+
+from .. import states
+from ..notes import Status
 
 register = template.Library()
 
@@ -17,6 +20,18 @@ def moment(value: datetime) -> SafeString:
     return format_html(
         '<time datetime="{}">{} UTC</time>', utc.isoformat(), date_format(utc, "DATETIME_FORMAT")
     )
+
+
+@register.filter
+def heading(status: Status) -> str:
+    return states.of(status).heading
+
+
+@register.filter
+def ending(status: Status) -> SafeString:
+    """What has become of a note that is gone, for who follows its link."""
+    when = status.expires_at if status.state == "expired" else status.closed_at
+    return mark_safe(states.of(status).ending % {"when": when and moment(when)})
 
 
 class Fixed(template.Node):
