@@ -185,10 +185,13 @@ COMMENT ON FUNCTION burn_revoke(text, inet) IS
 
 -- Looking.  STABLE, so that the planner does not fold a token into a plan.
 
-CREATE FUNCTION burn_status(token text,
-	OUT state text, OUT created_at timestamptz, OUT expires_at timestamptz,
-	OUT has_passphrase boolean, OUT attempts_left integer,
-	OUT closed_at timestamptz, OUT client_ip inet, OUT peer inet, OUT actor text, OUT seal bytea)
+CREATE TYPE burn_note_status AS (
+	state text, created_at timestamptz, expires_at timestamptz, has_passphrase boolean, attempts_left integer,
+	closed_at timestamptz, client_ip inet, peer inet, actor text, seal bytea);
+COMMENT ON TYPE burn_note_status IS
+'what burn_status() answers; later versions may add columns, after these';
+
+CREATE FUNCTION burn_status(token text) RETURNS burn_note_status
 	AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION burn_status(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION burn_status(text) TO @extowner@ WITH GRANT OPTION;
@@ -286,10 +289,13 @@ COMMENT ON FUNCTION burn_purge(integer) IS
 
 -- Counting.
 
-CREATE FUNCTION burn_stats_counters(
-	OUT created bigint, OUT read bigint, OUT misses bigint, OUT wrong_passphrases bigint,
-	OUT locked bigint, OUT revoked bigint, OUT expired bigint, OUT withheld bigint,
-	OUT finished bigint, OUT stats_reset timestamptz)
+CREATE TYPE burn_counters AS (
+	stats_reset timestamptz, created bigint, read bigint, misses bigint, wrong_passphrases bigint,
+	locked bigint, revoked bigint, expired bigint, withheld bigint, finished bigint);
+COMMENT ON TYPE burn_counters IS
+'what burn_stats_counters() answers: since when, and how many of each since then';
+
+CREATE FUNCTION burn_stats_counters() RETURNS burn_counters
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION burn_stats_counters() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION burn_stats_counters() TO @extowner@ WITH GRANT OPTION;
@@ -316,7 +322,8 @@ COMMENT ON FUNCTION burn_check_facts() IS
 'for burn_check() and burn_stats, whose callers need it: what only the library knows';
 
 CREATE VIEW burn_stats AS
-	SELECT c.*, f.pending AS pending_notes, f.pending_bytes
+	SELECT c.created, c.read, c.misses, c.wrong_passphrases, c.locked, c.revoked, c.expired, c.withheld,
+		c.finished, c.stats_reset, f.pending AS pending_notes, f.pending_bytes
 	FROM @extschema@.burn_stats_counters() AS c, @extschema@.burn_check_facts() AS f;
 REVOKE ALL ON burn_stats FROM PUBLIC;
 GRANT SELECT ON burn_stats TO @extowner@ WITH GRANT OPTION;

@@ -38,6 +38,7 @@
  * src/standby.c	synchronous standbys
  * src/store.c	notes, receipts and attempts as rows
  * src/table.c	rows of tables, without SQL
+ * src/record.c	records that functions return
  * src/witness.c	who, and from where
  * src/encoding.c	converting text without showing it
  * src/hush.c	keeping secrets out of logs, statistics views and core files
@@ -57,8 +58,6 @@
 
 #include <sodium.h>
 
-#include "access/htup_details.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
@@ -74,6 +73,7 @@
 #include "src/errors.h"
 #include "src/hush.h"
 #include "src/purge.h"
+#include "src/record.h"
 #include "src/settings.h"
 #include "src/shared.h"
 #include "src/stats.h"
@@ -369,7 +369,7 @@ burn_revoke(PG_FUNCTION_ARGS)
  */
 
 /*
- * burn_status(token text) -> record
+ * burn_status(token text) -> burn_note_status
  */
 Datum
 burn_status(PG_FUNCTION_ARGS)
@@ -381,14 +381,10 @@ burn_status(PG_FUNCTION_ARGS)
 	};
 	Datum		values[COLUMNS] = {0};
 	bool		isnull[COLUMNS] = {0};
-	TupleDesc	tupdesc;
 	BurnToken	token;
 	unsigned char id[NOTE_ID_BYTES];
 	BurnStatus	status;
 	const BurnReceipt *receipt = &status.receipt;
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	get_any_token(fcinfo, &token);
 	token_derive(&token, id, &token);
@@ -415,7 +411,7 @@ burn_status(PG_FUNCTION_ARGS)
 	if (receipt->has_seal)
 		values[SEAL] = receipt_seal(receipt);
 
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, isnull)));
+	PG_RETURN_DATUM(record_datum(fcinfo, COLUMNS, values, isnull));
 }
 
 /*

@@ -17,14 +17,13 @@
 #include <sodium.h>
 
 #include "access/detoast.h"
-#include "access/htup_details.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "src/compat.h"
 #include "src/expiry.h"
+#include "src/record.h"
 #include "src/settings.h"
 #include "src/store.h"
 
@@ -66,7 +65,7 @@ count_notes(Oid function, int64 *pending, int64 *pending_bytes, int64 *overdue)
 }
 
 /*
- * burn_check_facts() -> record
+ * burn_check_facts() -> burn_facts
  */
 Datum
 burn_check_facts(PG_FUNCTION_ARGS)
@@ -77,7 +76,6 @@ burn_check_facts(PG_FUNCTION_ARGS)
 	};
 	Datum		values[COLUMNS];
 	bool		isnull[COLUMNS] = {0};
-	TupleDesc	tupdesc;
 	int64		pending = 0;
 	int64		pending_bytes = 0;
 	int64		overdue = 0;
@@ -85,14 +83,11 @@ burn_check_facts(PG_FUNCTION_ARGS)
 	/* First, since it locks the tables: DROP EXTENSION then waits for us. */
 	count_notes(fcinfo->flinfo->fn_oid, &pending, &pending_bytes, &overdue);
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-
 	values[PRELOADED] = BoolGetDatum(burn_databases != NULL);
 	values[VERSION] = CStringGetTextDatum(BURN_VERSION);
 	values[PENDING] = Int64GetDatum(pending);
 	values[PENDING_BYTES] = Int64GetDatum(pending_bytes);
 	values[OVERDUE] = Int64GetDatum(overdue);
 
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, isnull)));
+	PG_RETURN_DATUM(record_datum(fcinfo, COLUMNS, values, isnull));
 }

@@ -13,13 +13,12 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "funcapi.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+#include "src/record.h"
 #include "src/stats.h"
 
 typedef struct SharedStats
@@ -73,28 +72,24 @@ stats_count(BurnCounter counter)
 }
 
 /*
- * burn_stats_counters() -> record: the counters in order, then reset_at
+ * burn_stats_counters() -> burn_counters: since when, then the counters in order
  */
 Datum
 burn_stats_counters(PG_FUNCTION_ARGS)
 {
 	Datum		values[COUNTERS + 1] = {0};
 	bool		isnull[COUNTERS + 1] = {0};
-	TupleDesc	tupdesc;
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	if (stats == NULL)
 		memset(isnull, true, sizeof(isnull));
 	else
 	{
+		values[0] = TimestampTzGetDatum(pg_atomic_read_u64(&stats->reset_at));
 		for (int i = 0; i < COUNTERS; i++)
-			values[i] = Int64GetDatum(pg_atomic_read_u64(&stats->counters[i]));
-		values[COUNTERS] = TimestampTzGetDatum(pg_atomic_read_u64(&stats->reset_at));
+			values[1 + i] = Int64GetDatum(pg_atomic_read_u64(&stats->counters[i]));
 	}
 
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, isnull)));
+	PG_RETURN_DATUM(record_datum(fcinfo, lengthof(values), values, isnull));
 }
 
 /*

@@ -8,7 +8,7 @@
 #ifndef BURN_STATS_H
 #define BURN_STATS_H
 
-/* In the order of burn_stats_counters()'s columns. */
+/* In the order of burn_counters' columns, which begin with stats_reset. */
 typedef enum BurnCounter
 {
 	COUNT_CREATED,
