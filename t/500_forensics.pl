@@ -50,7 +50,8 @@ my %settings = (
 		log_executor_stats => 'on',
 	},
 	statement_statistics => { log_statement_stats => 'on' },
-	lock_waits => { log_lock_waits => 'on', deadlock_timeout => '1ms' },
+	# the lock_timeout, so that a burn is as patient as with other settings
+	lock_waits => { log_lock_waits => 'on', deadlock_timeout => '1ms', lock_timeout => '1h' },
 	auto_explain => {
 		'auto_explain.log_min_duration' => 0,
 		'auto_explain.log_analyze' => 'on',
